@@ -1,0 +1,50 @@
+namespace Kvcached.Actors.Hosting;
+
+/// <summary>What the actors of one host need to know. Bound by the host from its configuration and checked there.</summary>
+public sealed record RankHostOptions
+{
+    /// <summary>Name of the domain: 1 to 32 letters, digits and dashes. Default <c>default</c>.</summary>
+    public string Domain { get; init; } = "default";
+
+    /// <summary>Hosts that the domain has when it is complete, 1 to 1024. Default 1.</summary>
+    public int ExpectedHosts { get; init; } = 1;
+
+    /// <summary>Address that Akka.Remote binds and advertises. Default 127.0.0.1.</summary>
+    public string BindAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>Port of Akka.Remote; 0 takes a free one. Default 8550.</summary>
+    public int Port { get; init; } = 8550;
+
+    /// <summary>Addresses (<c>host:port</c>) of hosts to join; empty = join oneself (first host of a domain).</summary>
+    public IReadOnlyList<string> SeedHosts { get; init; } = [];
+
+    /// <summary>Where the epoch is kept, private to the user.</summary>
+    public required string RunDirectory { get; init; }
+
+    /// <summary>Device name, for people.</summary>
+    public string DeviceName { get; init; } = "host memory";
+
+    /// <summary>Path of the copier, for checking data; null finds it beside the host.</summary>
+    public string? CopierPath { get; init; }
+
+    /// <summary>Ranks answer a decision by then, or the map is aborted. Default 2 s.</summary>
+    public TimeSpan DecisionDeadline { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>A session that isn't renewed for so long ends. Default 15 s.</summary>
+    public TimeSpan SessionLease { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>An engine answers a revoke by then, or counts as having given nothing up. Default 250 ms.</summary>
+    public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>How often a rank makes itself known to the coordinator. Default 500 ms.</summary>
+    public TimeSpan RegisterInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often kept memory that is too old is released and quarantined extents are tried again. Default 1 s.</summary>
+    public TimeSpan HousekeepingInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>An extent takes at most this share of its pool's limit. (0, 1]. Default 1/16.</summary>
+    public double MaxExtentShare { get; init; } = 1.0 / 16;
+
+    /// <summary>Requests that may wait for one pool. Default 1024.</summary>
+    public int MaxWaitingRequestsPerPool { get; init; } = 1024;
+}

@@ -1,0 +1,74 @@
+using System.Collections.Immutable;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Protocols;
+
+/// <summary>What management asks of the coordinator: a picture of the whole domain, for people and tools.</summary>
+public static class DomainProtocol
+{
+    /// <summary>Reply: <see cref="DomainDescription"/>.</summary>
+    public sealed record DescribeDomain
+    {
+        public static DescribeDomain Instance { get; } = new();
+    }
+
+    /// <param name="Domain">Name of the domain.</param>
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="ExpectedHosts">Hosts that the domain is said to have.</param>
+    /// <param name="IsRecovering">True until the coordinator knows what every rank holds.</param>
+    /// <param name="Gpus">Every GPU that has registered.</param>
+    /// <param name="Pools">Every open pool.</param>
+    /// <param name="Counters">What has been decided since this coordinator took over.</param>
+    public sealed record DomainDescription(
+        string Domain, Epoch Epoch, int ExpectedHosts, bool IsRecovering,
+        ImmutableArray<GpuDescription> Gpus, ImmutableArray<PoolDescription> Pools, DomainCounters Counters);
+
+    /// <param name="Gpu">The GPU.</param>
+    /// <param name="Incarnation">The life of its host.</param>
+    /// <param name="Address">Cluster address of its host.</param>
+    /// <param name="DeviceName">For people.</param>
+    /// <param name="Backend"><c>cuda</c> or <c>host</c>.</param>
+    /// <param name="IsAvailable">True when it may take part in grants.</param>
+    /// <param name="CapacityBytes">What it may lend.</param>
+    /// <param name="UsedBytes">Mapped for pools.</param>
+    /// <param name="ReservedBytes">Set aside for decisions in flight.</param>
+    /// <param name="QuarantinedBytes">Given up but not unmapped yet.</param>
+    /// <param name="FreeBytes">What is left.</param>
+    public sealed record GpuDescription(
+        GpuId Gpu, HostIncarnation Incarnation, string Address, string DeviceName, string Backend, bool IsAvailable,
+        long CapacityBytes, long UsedBytes, long ReservedBytes, long QuarantinedBytes, long FreeBytes);
+
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Name">Its name.</param>
+    /// <param name="EngineName">Who opened it.</param>
+    /// <param name="State"><c>opening</c>, <c>ready</c>, <c>stopped</c> or <c>closing</c>.</param>
+    /// <param name="Gpus">Its GPUs in rank order.</param>
+    /// <param name="MappedPageCount">Pages mapped on every rank.</param>
+    /// <param name="VirtualPageCount">Pages that it has room for.</param>
+    /// <param name="ExtentCount">Extents mapped on every rank.</param>
+    /// <param name="MappedBytes">Bytes mapped, per rank.</param>
+    /// <param name="WarmBytes">Of these, bytes of extents with no used block, as its engine last said, per rank.</param>
+    /// <param name="LimitBytes">Limit per GPU.</param>
+    /// <param name="FloorBytes">Floor per GPU.</param>
+    /// <param name="Weight">Weight.</param>
+    /// <param name="Seq">Last decision.</param>
+    /// <param name="Digest">Digest of its table, as 32 hexadecimal digits.</param>
+    public sealed record PoolDescription(
+        PoolId Pool, string Name, string EngineName, string State, ImmutableArray<GpuId> Gpus, int MappedPageCount, long VirtualPageCount,
+        int ExtentCount, ImmutableArray<long> MappedBytes, ImmutableArray<long> WarmBytes, long LimitBytes, long FloorBytes, int Weight, long Seq, string Digest);
+
+    /// <param name="Decisions">Decisions sent.</param>
+    /// <param name="Maps">Map decisions granted.</param>
+    /// <param name="Unmaps">Unmap decisions completed.</param>
+    /// <param name="Aborts">Maps undone.</param>
+    /// <param name="Refusals">Requests refused.</param>
+    /// <param name="Revokes">Extents asked back.</param>
+    /// <param name="DigestMismatches">Answers whose digest wasn't the expected one.</param>
+    /// <param name="Quarantines">Extents that could not be unmapped in time.</param>
+    /// <param name="MapMillisecondsP50">Median time from request to grant of recent maps, 0 without any.</param>
+    /// <param name="MapMillisecondsP99">99th percentile of the same.</param>
+    /// <param name="UnmapMillisecondsP50">Median time of recent unmaps.</param>
+    public sealed record DomainCounters(
+        long Decisions, long Maps, long Unmaps, long Aborts, long Refusals, long Revokes, long DigestMismatches, long Quarantines,
+        double MapMillisecondsP50, double MapMillisecondsP99, double UnmapMillisecondsP50);
+}

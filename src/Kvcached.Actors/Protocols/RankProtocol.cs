@@ -1,0 +1,112 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Protocols;
+
+/// <summary>The conversation between the coordinator of a domain and its ranks (one per GPU).</summary>
+public static class RankProtocol
+{
+    /// <summary>Coordinator to rank.</summary>
+    public interface ICommand
+    {
+        Epoch Epoch { get; }
+    }
+
+    /// <summary>Rank to coordinator.</summary>
+    public interface IReply
+    {
+        GpuId Gpu { get; }
+
+        HostIncarnation Incarnation { get; }
+    }
+
+    /// <summary>
+    /// A rank makes itself known; sent again until the coordinator answers, and from time to time after that, so that a new
+    /// coordinator learns of it. Reply: <see cref="ReportRank"/>, or <see cref="RankRejected"/>.
+    /// </summary>
+    /// <param name="Gpu">Its GPU.</param>
+    /// <param name="Incarnation">The life of its host.</param>
+    /// <param name="Domain">Its domain.</param>
+    /// <param name="Mapper">Where commands go.</param>
+    /// <param name="CapacityBytes">What it may lend.</param>
+    /// <param name="GranularityBytes">The smallest size and alignment that its driver maps.</param>
+    /// <param name="Backend"><c>cuda</c> or <c>host</c>.</param>
+    /// <param name="DeviceName">For people.</param>
+    /// <param name="HighestEpoch">The highest epoch that it has seen.</param>
+    public sealed record RegisterRank(
+        GpuId Gpu, HostIncarnation Incarnation, string Domain, IActorRef Mapper, long CapacityBytes, long GranularityBytes,
+        string Backend, string DeviceName, Epoch HighestEpoch) : IReply;
+
+    /// <summary>The coordinator takes the rank over: it must follow this epoch and say what it holds. Reply: <see cref="RankReported"/> or <see cref="EpochRefused"/>.</summary>
+    public sealed record ReportRank(Epoch Epoch) : ICommand;
+
+    /// <summary>The registration can't be accepted, for example because another living host has that GPU.</summary>
+    public sealed record RankRejected(Epoch Epoch, Refusal Refusal) : ICommand;
+
+    /// <summary>All that a rank holds.</summary>
+    public sealed record RankReported(
+        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, ImmutableArray<RankPoolReport> Pools) : IReply;
+
+    /// <summary>The rank follows a newer epoch; whoever sent the older one must step down.</summary>
+    public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;
+
+    /// <summary>Reserves a pool's arena on the rank and creates its floor. Reply: <see cref="RankPoolAnswer"/>.</summary>
+    public sealed record OpenRankPool(Epoch Epoch, PoolId Pool, int Rank, PoolSpec Spec) : ICommand;
+
+    /// <summary>Unmaps and releases all of a pool on the rank. Reply: <see cref="RankPoolAnswer"/>.</summary>
+    public sealed record CloseRankPool(Epoch Epoch, PoolId Pool) : ICommand;
+
+    /// <param name="Gpu">The rank's GPU.</param>
+    /// <param name="Incarnation">The life of its host.</param>
+    /// <param name="Epoch">Epoch of the command answered.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="IsOpen">True when the pool is open on the rank now.</param>
+    /// <param name="Refusal">Why not; null when the command succeeded.</param>
+    public sealed record RankPoolAnswer(
+        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, PoolId Pool, bool IsOpen, Refusal? Refusal) : IReply;
+
+    /// <summary>A decision to carry out. Reply: <see cref="Decided"/>.</summary>
+    public sealed record Decide(Decision Decision) : ICommand
+    {
+        public Epoch Epoch => Decision.Epoch;
+    }
+
+    /// <summary>
+    /// The whole table of a pool, in place of the decisions up to <paramref name="Seq"/>: the rank unmaps what isn't in it and maps what is
+    /// missing. Reply: <see cref="Decided"/> with that seq.
+    /// </summary>
+    public sealed record InstallTable(
+        Epoch Epoch, PoolId Pool, long Seq, ImmutableArray<TableEntry> Entries) : ICommand;
+
+    /// <summary>A rank's answer to <see cref="Decide"/> or <see cref="InstallTable"/>.</summary>
+    public sealed record Decided(DecisionAnswer Answer) : IReply
+    {
+        public GpuId Gpu => Answer.Gpu;
+
+        public HostIncarnation Incarnation => Answer.Incarnation;
+    }
+
+    /// <summary>Extents that were quarantined on the rank are unmapped now.</summary>
+    public sealed record QuarantineCleared(
+        GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
+}
+
+/// <summary>An extent with the request that it answered, as ranks keep it so that a later coordinator can answer a retry.</summary>
+/// <param name="Extent">The extent.</param>
+/// <param name="Session">The session that asked; default once the engine has acknowledged the answer.</param>
+/// <param name="Request">The request; default once acknowledged.</param>
+public readonly record struct TableEntry(Extent Extent, SessionId Session, RequestId Request);
+
+/// <summary>What a rank holds of one pool.</summary>
+/// <param name="Pool">The pool.</param>
+/// <param name="Rank">Its rank there.</param>
+/// <param name="Spec">What was opened.</param>
+/// <param name="Epoch">Epoch of the last decision taken in.</param>
+/// <param name="LastSeq">That decision.</param>
+/// <param name="Entries">Its table.</param>
+/// <param name="Quarantined">Extents that could not be unmapped yet.</param>
+public sealed record RankPoolReport(
+    PoolId Pool, int Rank, PoolSpec Spec, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined);
