@@ -74,7 +74,7 @@ internal sealed class PoolState
     public ImmutableArray<RankProgress> Progress { get; }
 
     /// <summary>Extents without a used block, as the engine last said.</summary>
-    public ImmutableArray<WarmExtent> Warm { get; set; } = [];
+    public ImmutableArray<IdleExtent> Warm { get; set; } = [];
 
     /// <summary>When the last warm report came in.</summary>
     public TimeSpan WarmReportedAt { get; set; }
