@@ -14,7 +14,8 @@ internal sealed partial class DomainState
 
     private static DomainProtocol.GpuDescription DescribeGpu(RankView view) => new(
         view.Gpu, view.Incarnation, view.Address, view.DeviceName, view.Backend, view.IsAvailable,
-        view.Ledger.CapacityBytes, view.Ledger.UsedBytes, view.Ledger.ReservedBytes, view.Ledger.QuarantinedBytes, view.Ledger.FreeBytes);
+        view.Ledger.CapacityBytes, view.Ledger.Entries.Sum(e => e.UsedBytes), view.Ledger.Entries.Sum(e => e.ReservedBytes),
+        view.Ledger.Entries.Sum(e => e.QuarantinedBytes), view.Ledger.UnheldBytes);
 
     private DomainProtocol.PoolDescription DescribePool(PoolState pool)
     {

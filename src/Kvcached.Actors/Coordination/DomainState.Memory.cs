@@ -66,7 +66,7 @@ internal sealed partial class DomainState
             var rank = pool.RanksInGpuOrder[i];
             var view = _ranks[pool.Gpus[rank]];
             var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
-            if (view.Ledger.TryReserve(pool.Id, bytes) is not { } problem)
+            if (view.Ledger.TryReserve(pool.Id, bytes, out var problem))
             {
                 continue;
             }
@@ -230,10 +230,11 @@ internal sealed partial class DomainState
         {
             var gpu = pool.Gpus[rank];
             var wanted = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
-            var shortage = wanted - _ranks[gpu].Ledger.ObtainableBytes(pool.Id) - ComingBack(gpu);
+            var shortage = wanted - _ranks[gpu].Ledger.AvailableBytes(pool.Id) - ComingBack(gpu);
             if (shortage > 0)
             {
-                foreach (var group in ReclaimPlan.Choose(shortage, WarmOn(gpu, pool)).GroupBy(c => c.Pool))
+                var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool), _ranks[gpu].Ledger);
+                foreach (var group in plan.Revocations.GroupBy(c => c.Pool))
                 {
                     Send(_pools[group.Key], [.. group.Select(c => c.Extent)]);
                 }
@@ -250,7 +251,7 @@ internal sealed partial class DomainState
     }
 
     /// <summary>Warm extents of other pools on that GPU that nobody has been asked for yet.</summary>
-    private IEnumerable<ReclaimCandidate> WarmOn(GpuId gpu, PoolState asking)
+    private IEnumerable<WarmReport> WarmOn(GpuId gpu, PoolState asking)
     {
         foreach (var holder in _pools.Values)
         {
@@ -264,7 +265,7 @@ internal sealed partial class DomainState
             {
                 if (holder.Holds(warm.Extent) && !IsBeingFreed(holder, warm.Extent) && !IsRevoked(holder, warm.Extent))
                 {
-                    yield return new ReclaimCandidate(holder.Id, warm.Extent, holder.Layouts[rank].BytesOf(warm.Extent), _now - holder.WarmReportedAt + warm.Idle);
+                    yield return new WarmReport(holder.Id, warm.Extent, holder.Layouts[rank].BytesOf(warm.Extent), holder.WarmReportedAt - warm.Idle);
                 }
             }
         }
@@ -341,9 +342,9 @@ internal sealed partial class DomainState
 
     private Refusal OutOfMemory(PoolState pool, PendingAllocation waiting)
     {
-        var worst = pool.Gpus.MinBy(gpu => _ranks.TryGetValue(gpu, out var view) ? view.Ledger.ObtainableBytes(pool.Id) : 0);
+        var worst = pool.Gpus.MinBy(gpu => _ranks.TryGetValue(gpu, out var view) ? view.Ledger.AvailableBytes(pool.Id) : 0);
         var bytes = pool.Layouts[pool.RankOf(worst)].ShapeOf(waiting.Request.Group).BytesPerPageId * waiting.Request.PageCount;
-        var free = _ranks.TryGetValue(worst, out var shortOne) ? shortOne.Ledger.ObtainableBytes(pool.Id) : 0;
+        var free = _ranks.TryGetValue(worst, out var shortOne) ? shortOne.Ledger.AvailableBytes(pool.Id) : 0;
         return new Refusal(RefusalReason.OutOfMemory,
             $"{worst}: {Core.Units.ByteSize.Format(bytes)} wanted, {Core.Units.ByteSize.Format(free)} free; nobody gave up enough within {waiting.Request.Deadline.TotalMilliseconds:0} ms. {HoldersOn(worst)}",
             bytes, free);
@@ -353,8 +354,8 @@ internal sealed partial class DomainState
         refusal.Reason switch
         {
             LedgerRefusalReason.NotEnoughFree => RefusalReason.OutOfMemory,
-            LedgerRefusalReason.LimitExceeded => RefusalReason.LimitExceeded,
-            LedgerRefusalReason.FloorDoesNotFit => RefusalReason.FloorDoesNotFit,
+            LedgerRefusalReason.LimitReached => RefusalReason.LimitExceeded,
+            LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse => RefusalReason.FloorDoesNotFit,
             _ => RefusalReason.BadLimit,
         },
         $"{gpu}: {refusal} {HoldersOn(gpu)}", refusal.RequestedBytes, refusal.FreeBytes);

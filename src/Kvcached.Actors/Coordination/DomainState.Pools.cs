@@ -75,11 +75,11 @@ internal sealed partial class DomainState
         {
             var view = _ranks[gpu];
             var limit = EffectiveLimit(spec, view);
-            if (view.Ledger.TryAdmit(NextPoolId, limit, spec.FloorBytes, spec.Weight) is { } refusal)
+            if (!view.Ledger.TryAdmit(NextPoolId, limit, spec.FloorBytes, spec.Weight, out var refusal))
             {
                 foreach (var earlier in admitted)
                 {
-                    earlier.Ledger.Remove(NextPoolId);
+                    earlier.Ledger.Forget(NextPoolId);
                 }
 
                 Refuse(request, Describe(refusal, gpu));
@@ -274,7 +274,7 @@ internal sealed partial class DomainState
     {
         if (_ranks.TryGetValue(pool.Gpus[rank], out var view))
         {
-            view.Ledger.Remove(pool.Id);
+            view.Ledger.Forget(pool.Id);
         }
     }
 

@@ -171,7 +171,7 @@ internal sealed partial class DomainState
         for (var group = 0; group < pool.PageIds.Length; group++)
         {
             Extent[] taken = [.. pool.Table.Enumerate().Concat(pool.Leaving.Extents).Where(e => e.Group == group)];
-            if (pool.PageIds[group].Restore(taken, []) is { } fault && fault.Fault != ExtentFault.None)
+            if (pool.PageIds[group].Restore(taken, []) is { IsNone: false } fault)
             {
                 Withdraw(pool, $"its ranks hold page ids that contradict each other ({fault.Fault})");
                 return false;
@@ -189,7 +189,8 @@ internal sealed partial class DomainState
             var limit = EffectiveLimit(pool.Spec, view);
             var used = pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
             var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank))]);
-            if (view.Ledger.TryRestore(pool.Id, limit, pool.Spec.FloorBytes, pool.Spec.Weight, used, quarantined) is { } refusal)
+            if (!view.Ledger.TryAdmit(pool.Id, limit, pool.Spec.FloorBytes, pool.Spec.Weight, out var refusal)
+                || !view.Ledger.TryRestore(pool.Id, used, quarantined, out refusal))
             {
                 Withdraw(pool, $"{view.Gpu} can't account for it: {refusal}");
                 return false;

@@ -19,7 +19,7 @@ internal sealed class RankView(RankProtocol.RegisterRank registration, string ad
 
     public long GranularityBytes { get; } = registration.GranularityBytes;
 
-    public GpuLedger Ledger { get; } = new(registration.Gpu, registration.CapacityBytes);
+    public GpuLedger Ledger { get; } = new(registration.Gpu, registration.CapacityBytes, headroomBytes: 0);
 
     /// <summary>False while its node can't be reached; it may still hold memory.</summary>
     public bool IsReachable { get; set; } = true;
