@@ -20,7 +20,7 @@ public static class GeometryRules
     /// <summary>Most page ids of one KV group: tables of them are kept by host, worker and scheduler.</summary>
     public const int MaxVirtualPages = 1 << 26;
 
-    /// <summary>Most block ids of one KV group: the engine's allocator keeps 16 bytes for each.</summary>
+    /// <summary>Most block ids of one KV group: the engine's allocator keeps up to 13 bytes for each.</summary>
     public const int MaxBlocks = 1 << 26;
 
     /// <summary>Most mapping units of one rank: each costs a driver call and a file descriptor per extent.</summary>

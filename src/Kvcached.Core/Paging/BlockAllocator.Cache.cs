@@ -9,8 +9,8 @@ namespace Kvcached.Core.Paging;
 public sealed partial class BlockAllocator
 {
     private readonly TagStore _tags = new(MaxTagBytes);
-    private int _oldestCached = -1;
-    private int _newestCached = -1;
+    private readonly int[] _tagPlaces;
+    private readonly CachedBlocks _cachedByAge;
 
     /// <summary>Blocks with a tag, used or cached.</summary>
     public int TaggedBlockCount => _tags.Count;
@@ -25,8 +25,7 @@ public sealed partial class BlockAllocator
 
         if (!IsUsed(block) && !IsCached(block))
         {
-            var kind = FindMisplacement(block.Value);
-            return new BlockFault(kind == BlockFaultKind.None ? BlockFaultKind.DoubleFree : kind, 0);
+            return Refuse(block, BlockFaultKind.DoubleFree);
         }
 
         StoreTag(block.Value, tag);
@@ -35,22 +34,22 @@ public sealed partial class BlockAllocator
 
     /// <summary>The tag of a block; empty when it has none. Valid until the next call that changes the allocator.</summary>
     public ReadOnlySpan<byte> TagOf(BlockId block) =>
-        (uint)block.Value < (uint)_blocks.Length && _blocks[block.Value].TagPlace is var place and > 0 ? _tags.TagAt(place - 1) : [];
+        IsIn(_tagged, block) ? _tags.TagAt(_tagPlaces[block.Value]) : [];
 
     /// <summary>
     /// Makes used blocks that have tags cached, all or none. They count as least recently used in the order given.
     /// </summary>
     public BlockFault Cache(ReadOnlySpan<BlockId> blocks, LastUse lastUse)
     {
-        var fault = MarkLeaving(blocks, BlockState.Used, BlockFaultKind.DoubleFree);
+        var fault = TakeOut(blocks, _used, BlockFaultKind.DoubleFree);
         for (var i = 0; fault.IsNone && i < blocks.Length; i++)
         {
-            if (_blocks[blocks[i].Value].TagPlace == 0)
+            if (!_tagged[blocks[i].Value])
             {
                 fault = new BlockFault(BlockFaultKind.NotTagged, i);
-                foreach (var marked in blocks)
+                foreach (var taken in blocks)
                 {
-                    _blocks[marked.Value].State = BlockState.Used;
+                    _used.Set(taken.Value);
                 }
             }
         }
@@ -73,13 +72,13 @@ public sealed partial class BlockAllocator
     {
         if (!IsUsed(block))
         {
-            var kind = FindMisplacement(block.Value);
-            return new BlockFault(kind == BlockFaultKind.None ? BlockFaultKind.DoubleFree : kind, 0);
+            return Refuse(block, BlockFaultKind.DoubleFree);
         }
 
         var fault = SetTag(block, tag);
         if (fault.IsNone)
         {
+            _used.Clear(block.Value);
             MakeCached(block.Value, lastUse);
         }
 
@@ -89,7 +88,7 @@ public sealed partial class BlockAllocator
     /// <summary>Puts cached blocks to use again, all or none. They keep their tags.</summary>
     public BlockFault TakeCached(ReadOnlySpan<BlockId> blocks)
     {
-        var fault = MarkLeaving(blocks, BlockState.Cached, BlockFaultKind.NotCached);
+        var fault = TakeOut(blocks, _cached, BlockFaultKind.NotCached);
         if (!fault.IsNone)
         {
             return fault;
@@ -97,8 +96,8 @@ public sealed partial class BlockAllocator
 
         foreach (var block in blocks)
         {
-            UnlinkCached(block.Value);
-            _blocks[block.Value].State = BlockState.Used;
+            _cachedByAge.Remove(block.Value);
+            _used.Set(block.Value);
             ref var held = ref _held[_slotOfPage[PageOf(block.Value)]];
             held.CachedCount--;
             held.UsedCount++;
@@ -117,8 +116,8 @@ public sealed partial class BlockAllocator
             return false;
         }
 
-        UnlinkCached(block.Value);
-        LinkNewest(block.Value);
+        _cachedByAge.Remove(block.Value);
+        _cachedByAge.AddNewest(block.Value);
         return true;
     }
 
@@ -127,27 +126,22 @@ public sealed partial class BlockAllocator
 
     private void StoreTag(int block, ReadOnlySpan<byte> tag)
     {
-        ref var node = ref _blocks[block];
-        if (node.TagPlace != 0)
+        if (_tagged[block])
         {
-            _tags.Replace(node.TagPlace - 1, tag);
+            _tags.Replace(_tagPlaces[block], tag);
         }
         else
         {
-            node.TagPlace = _tags.Add(block, tag) + 1;
+            _tagPlaces[block] = _tags.Add(block, tag);
+            _tagged.Set(block);
         }
     }
 
-    private void DropTag(ref BlockNode node)
-    {
-        _tags.Remove(node.TagPlace - 1);
-        node.TagPlace = 0;
-    }
-
+    /// <summary>Enters a tagged block that was taken out of the used ones, but still counts as used.</summary>
     private void MakeCached(int block, LastUse lastUse)
     {
-        _blocks[block].State = BlockState.Cached;
-        LinkNewest(block);
+        _cached.Set(block);
+        _cachedByAge.AddNewest(block);
         var slot = _slotOfPage[PageOf(block)];
         ref var held = ref _held[slot];
         held.UsedCount--;
@@ -155,44 +149,5 @@ public sealed partial class BlockAllocator
         UsedBlockCount--;
         CachedBlockCount++;
         Settle(slot, lastUse);
-    }
-
-    private void LinkNewest(int block)
-    {
-        ref var node = ref _blocks[block];
-        node.Next = -1;
-        node.Previous = _newestCached;
-        if (_newestCached >= 0)
-        {
-            _blocks[_newestCached].Next = block;
-        }
-        else
-        {
-            _oldestCached = block;
-        }
-
-        _newestCached = block;
-    }
-
-    private void UnlinkCached(int block)
-    {
-        ref var node = ref _blocks[block];
-        if (node.Previous >= 0)
-        {
-            _blocks[node.Previous].Next = node.Next;
-        }
-        else
-        {
-            _oldestCached = node.Next;
-        }
-
-        if (node.Next >= 0)
-        {
-            _blocks[node.Next].Previous = node.Previous;
-        }
-        else
-        {
-            _newestCached = node.Previous;
-        }
     }
 }

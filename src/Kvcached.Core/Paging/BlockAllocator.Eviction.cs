@@ -10,7 +10,7 @@ public sealed partial class BlockAllocator
     /// <summary>Makes cached blocks free, all or none: their content is of no use any more.</summary>
     public BlockFault Evict(ReadOnlySpan<BlockId> blocks)
     {
-        var fault = MarkLeaving(blocks, BlockState.Cached, BlockFaultKind.NotCached);
+        var fault = TakeOut(blocks, _cached, BlockFaultKind.NotCached);
         if (!fault.IsNone)
         {
             return fault;
@@ -31,10 +31,11 @@ public sealed partial class BlockAllocator
     public int EvictLeastRecent(Span<BlockId> evicted)
     {
         var count = 0;
-        while (count < evicted.Length && _oldestCached >= 0)
+        while (count < evicted.Length && _cachedByAge.Oldest is var oldest and >= 0)
         {
-            evicted[count++] = new BlockId(_oldestCached);
-            EvictOne(_oldestCached);
+            evicted[count++] = new BlockId(oldest);
+            _cached.Clear(oldest);
+            EvictOne(oldest);
         }
 
         return count;
@@ -79,31 +80,30 @@ public sealed partial class BlockAllocator
         return result;
     }
 
+    /// <summary>Frees a block that was taken out of the cached ones, but still counts as cached.</summary>
     private void EvictOne(int block)
     {
         var slot = _slotOfPage[PageOf(block)];
         ref var held = ref _held[slot];
-        UnlinkCached(block);
+        _cachedByAge.Remove(block);
         held.CachedCount--;
         CachedBlockCount--;
         FreeBlockCount++;
         PutBack(ref held, block);
-        SettleCounts(slot);
+        _held.Update(slot);
     }
 
     private int EvictCachedOf(int slot, Span<BlockId> evicted)
     {
         var count = 0;
         ref var held = ref _held[slot];
-        for (var block = held.FirstBlock; held.CachedCount > 0; block++)
+        for (var block = _cached.NextFrom(held.FirstBlock, held.EndBlock); block >= 0; block = _cached.NextFrom(block + 1, held.EndBlock))
         {
-            if (_blocks[block].State == BlockState.Cached)
+            _cached.Clear(block);
+            EvictOne(block);
+            if (count < evicted.Length)
             {
-                EvictOne(block);
-                if (count < evicted.Length)
-                {
-                    evicted[count++] = new BlockId(block);
-                }
+                evicted[count++] = new BlockId(block);
             }
         }
 

@@ -30,17 +30,26 @@ public sealed partial class BlockAllocator
         }
 
         var firstBlock = _slots.FirstBlockOf(extent.First);
+        var endBlock = _slots.EndBlockOf(new PageId(extent.EndPage - 1));
         var blockCount = _slots.UsableBlocksBefore(extent.EndPage) - _slots.UsableBlocksBefore(extent.First.Value);
         pages.Fill(_held.Add(new HeldExtent
         {
             Extent = extent,
             FirstBlock = firstBlock,
-            EndBlock = _slots.EndBlockOf(new PageId(extent.EndPage - 1)),
-            FreshBlock = firstBlock,
-            ReturnedHead = -1,
+            EndBlock = endBlock,
+            LowestFree = firstBlock,
             BlockCount = blockCount,
             LastUse = new LastUse(0, now),
         }));
+        _free.SetRange(firstBlock, endBlock);
+        for (var block = firstBlock; _blocksPerPage == 0 && block < endBlock; block++)
+        {
+            if (!_slots.IsUsable(new BlockId(block)))
+            {
+                _free.Clear(block);
+            }
+        }
+
         HeldPageCount += extent.PageCount;
         FreeBlockCount += blockCount;
         return ExtentFault.None;
@@ -88,6 +97,7 @@ public sealed partial class BlockAllocator
         lastUse = held.LastUse;
         HeldPageCount -= extent.PageCount;
         FreeBlockCount -= held.BlockCount;
+        _free.ClearRange(held.FirstBlock, held.EndBlock);
         PagesOf(extent).Fill(GivenUp);
         _held.Remove(slot);
         return GiveUpResult.GivenUp;

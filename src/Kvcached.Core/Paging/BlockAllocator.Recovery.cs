@@ -20,14 +20,10 @@ public sealed partial class BlockAllocator
                 continue;
             }
 
-            for (var block = held.FirstBlock; block < held.EndBlock; block++)
+            for (var block = _used.NextFrom(held.FirstBlock, held.EndBlock); block >= 0; block = _used.NextFrom(block + 1, held.EndBlock))
             {
-                if (_blocks[block].State != BlockState.Used)
-                {
-                    continue;
-                }
-
-                if (_blocks[block].TagPlace != 0)
+                _used.Clear(block);
+                if (_tagged[block])
                 {
                     MakeCached(block, lastUse);
                 }
@@ -57,50 +53,17 @@ public sealed partial class BlockAllocator
             return new BlockFault(BlockFaultKind.BadTag, 0);
         }
 
-        if (FindMisplacement(block.Value) is var misplaced and not BlockFaultKind.None)
+        if (!IsIn(_free, block))
         {
-            return new BlockFault(misplaced, 0);
+            return Refuse(block, BlockFaultKind.NotFree);
         }
 
-        if (_blocks[block.Value].State != BlockState.Free)
-        {
-            return new BlockFault(BlockFaultKind.NotFree, 0);
-        }
-
-        ref var held = ref _held[_slotOfPage[PageOf(block.Value)]];
-        TakeFree(ref held, block.Value);
-        held.UsedCount++;
+        _free.Clear(block.Value);
+        StoreTag(block.Value, tag);
+        _held[_slotOfPage[PageOf(block.Value)]].UsedCount++;
         UsedBlockCount++;
         FreeBlockCount--;
-        StoreTag(block.Value, tag);
         MakeCached(block.Value, lastUse);
         return BlockFault.None;
-    }
-
-    /// <summary>Takes one chosen block out of its extent's free ones.</summary>
-    private void TakeFree(ref HeldExtent held, int block)
-    {
-        while (held.FreshBlock <= block)
-        {
-            var fresh = NextUsable(held.FreshBlock);
-            held.FreshBlock = fresh + 1;
-            PutBack(ref held, fresh);
-        }
-
-        ref var node = ref _blocks[block];
-        if (node.Next >= 0)
-        {
-            _blocks[node.Next].Previous = node.Previous;
-        }
-
-        // Allocating leaves the new head's back link as it was, so the head is told by its place, not by that link.
-        if (held.ReturnedHead == block)
-        {
-            held.ReturnedHead = node.Next;
-        }
-        else
-        {
-            _blocks[node.Previous].Next = node.Next;
-        }
     }
 }

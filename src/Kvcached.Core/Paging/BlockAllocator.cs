@@ -1,3 +1,4 @@
+using System.Numerics;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 
@@ -20,8 +21,12 @@ public sealed partial class BlockAllocator
     private const int GivenUp = -2;
     private readonly PageSlots _slots;
     private readonly int _blocksPerPage;
-    private readonly BlockNode[] _blocks;
+    private readonly int _blocksPerPageShift;
     private readonly int[] _slotOfPage;
+    private readonly BlockBits _free;
+    private readonly BlockBits _used;
+    private readonly BlockBits _cached;
+    private readonly BlockBits _tagged;
     private readonly HeldExtents _held = new();
 
     /// <summary>An allocator that holds no extent yet.</summary>
@@ -35,7 +40,14 @@ public sealed partial class BlockAllocator
         ArgumentOutOfRangeException.ThrowIfNegative(group);
         _slots = slots;
         _blocksPerPage = slots.PageBytes % slots.BlockBytes == 0 ? (int)(slots.PageBytes / slots.BlockBytes) : 0;
-        _blocks = new BlockNode[slots.EndBlockOf(new PageId(virtualPageCount - 1))];
+        _blocksPerPageShift = BitOperations.IsPow2(_blocksPerPage) ? BitOperations.Log2((uint)_blocksPerPage) : -1;
+        BlockIdCount = slots.EndBlockOf(new PageId(virtualPageCount - 1));
+        _free = new BlockBits(BlockIdCount);
+        _used = new BlockBits(BlockIdCount);
+        _cached = new BlockBits(BlockIdCount);
+        _tagged = new BlockBits(BlockIdCount);
+        _cachedByAge = new CachedBlocks(BlockIdCount);
+        _tagPlaces = new int[BlockIdCount];
         _slotOfPage = new int[virtualPageCount];
         Array.Fill(_slotOfPage, NeverHeld);
         Group = group;
@@ -46,7 +58,7 @@ public sealed partial class BlockAllocator
     public int VirtualPageCount => _slotOfPage.Length;
 
     /// <summary>Block ids that there are, those across two pages included: ids are below it.</summary>
-    public int BlockIdCount => _blocks.Length;
+    public int BlockIdCount { get; }
 
     /// <summary>Blocks in use.</summary>
     public int UsedBlockCount { get; private set; }
@@ -79,29 +91,12 @@ public sealed partial class BlockAllocator
             return false;
         }
 
-        var blocks = _blocks;
         for (var filled = 0; filled < destination.Length;)
         {
             var slot = _held.FindFullestWithRoom();
             ref var held = ref _held[slot];
             var count = Math.Min(held.FreeCount, destination.Length - filled);
-            foreach (ref var chosen in destination.Slice(filled, count))
-            {
-                var block = held.ReturnedHead;
-                if (block >= 0)
-                {
-                    held.ReturnedHead = blocks[block].Next;
-                }
-                else
-                {
-                    block = NextUsable(held.FreshBlock);
-                    held.FreshBlock = block + 1;
-                }
-
-                blocks[block].State = BlockState.Used;
-                chosen = new BlockId(block);
-            }
-
+            held.LowestFree = 1 + _free.MoveLowest(held.LowestFree, destination.Slice(filled, count), _used);
             held.UsedCount += count;
             _held.Update(slot);
             filled += count;
@@ -119,7 +114,7 @@ public sealed partial class BlockAllocator
     /// </summary>
     public BlockFault Free(ReadOnlySpan<BlockId> blocks, LastUse lastUse)
     {
-        var fault = MarkLeaving(blocks, BlockState.Used, BlockFaultKind.DoubleFree);
+        var fault = TakeOut(blocks, _used, BlockFaultKind.DoubleFree);
         if (!fault.IsNone)
         {
             return fault;
@@ -147,40 +142,45 @@ public sealed partial class BlockAllocator
     }
 
     /// <summary>True when the block is in use.</summary>
-    public bool IsUsed(BlockId block) => IsIn(block, BlockState.Used);
+    public bool IsUsed(BlockId block) => IsIn(_used, block);
 
     /// <summary>True when the block is cached.</summary>
-    public bool IsCached(BlockId block) => IsIn(block, BlockState.Cached);
+    public bool IsCached(BlockId block) => IsIn(_cached, block);
 
-    private bool IsIn(BlockId block, BlockState state) => (uint)block.Value < (uint)_blocks.Length && _blocks[block.Value].State == state;
+    private bool IsIn(BlockBits bits, BlockId block) => (uint)block.Value < (uint)BlockIdCount && bits[block.Value];
 
-    /// <summary>Checks all blocks and marks them, so that a block named twice is found out; on a fault the marks are undone.</summary>
-    private BlockFault MarkLeaving(ReadOnlySpan<BlockId> blocks, BlockState expected, BlockFaultKind otherwise)
+    /// <summary>
+    /// Takes all blocks out of a state at once, so that a block named twice is found out; on a fault they are put back.
+    /// </summary>
+    private BlockFault TakeOut(ReadOnlySpan<BlockId> blocks, BlockBits state, BlockFaultKind otherwise)
     {
         for (var i = 0; i < blocks.Length; i++)
         {
-            var block = blocks[i].Value;
-            if ((uint)block < (uint)_blocks.Length && _blocks[block].State == expected)
+            if ((uint)blocks[i].Value < (uint)BlockIdCount && state.TryClear(blocks[i].Value))
             {
-                _blocks[block].State = BlockState.Leaving;
                 continue;
             }
 
-            var kind = FindMisplacement(block);
-            foreach (var marked in blocks[..i])
+            foreach (var taken in blocks[..i])
             {
-                _blocks[marked.Value].State = expected;
+                state.Set(taken.Value);
             }
 
-            return new BlockFault(kind == BlockFaultKind.None ? otherwise : kind, i);
+            return Refuse(blocks[i], otherwise, i);
         }
 
         return BlockFault.None;
     }
 
+    private BlockFault Refuse(BlockId block, BlockFaultKind otherwise, int index = 0)
+    {
+        var misplaced = FindMisplacement(block.Value);
+        return new BlockFault(misplaced == BlockFaultKind.None ? otherwise : misplaced, index);
+    }
+
     private BlockFaultKind FindMisplacement(int block)
     {
-        if ((uint)block >= (uint)_blocks.Length || !_slots.IsUsable(new BlockId(block)))
+        if ((uint)block >= (uint)BlockIdCount || !_slots.IsUsable(new BlockId(block)))
         {
             return BlockFaultKind.Foreign;
         }
@@ -193,24 +193,16 @@ public sealed partial class BlockAllocator
         };
     }
 
-    /// <summary>Makes a block free in its extent. The counts are the caller's to change.</summary>
+    /// <summary>Makes a block free in its extent, without its tag. The counts are the caller's to change.</summary>
     private void PutBack(ref HeldExtent held, int block)
     {
-        ref var node = ref _blocks[block];
-        if (node.TagPlace != 0)
+        if (_tagged.TryClear(block))
         {
-            DropTag(ref node);
+            _tags.Remove(_tagPlaces[block]);
         }
 
-        node.State = BlockState.Free;
-        node.Next = held.ReturnedHead;
-        node.Previous = -1;
-        if (held.ReturnedHead >= 0)
-        {
-            _blocks[held.ReturnedHead].Previous = block;
-        }
-
-        held.ReturnedHead = block;
+        _free.Set(block);
+        held.LowestFree = Math.Min(held.LowestFree, block);
     }
 
     /// <summary>Notes that blocks of an extent were given up, and moves it where its counts now call for.</summary>
@@ -225,34 +217,11 @@ public sealed partial class BlockAllocator
         held.LastUse = new LastUse(
             Math.Max(held.LastUse.Step, lastUse.Step),
             held.LastUse.Time > lastUse.Time ? held.LastUse.Time : lastUse.Time);
-        SettleCounts(slot);
-    }
-
-    private void SettleCounts(int slot)
-    {
-        ref var held = ref _held[slot];
-        if (held.IsWarm)
-        {
-            // Empty again: start over in ascending order, which reads memory best.
-            held.ReturnedHead = -1;
-            held.FreshBlock = held.FirstBlock;
-        }
-
         _held.Update(slot);
     }
 
-    private int NextUsable(int block)
-    {
-        if (_blocksPerPage == 0)
-        {
-            while (!_slots.IsUsable(new BlockId(block)))
-            {
-                block++;
-            }
-        }
-
-        return block;
-    }
-
-    private int PageOf(int block) => _blocksPerPage != 0 ? (int)((uint)block / (uint)_blocksPerPage) : _slots.PageOf(new BlockId(block)).Value;
+    private int PageOf(int block) =>
+        _blocksPerPageShift >= 0 ? block >> _blocksPerPageShift
+        : _blocksPerPage != 0 ? (int)((uint)block / (uint)_blocksPerPage)
+        : _slots.PageOf(new BlockId(block)).Value;
 }

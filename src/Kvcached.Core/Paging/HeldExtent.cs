@@ -1,17 +1,18 @@
 namespace Kvcached.Core.Paging;
 
 /// <summary>
-/// One extent in a block allocator. Free blocks are those from <see cref="FreshBlock"/> on, never handed out since the extent was
-/// last empty, and those in the list of returned ones.
+/// One extent in a block allocator, with the counts of its blocks. No block below <see cref="LowestFree"/> is free.
 /// </summary>
 internal struct HeldExtent
 {
     public Extent Extent;
     public int FirstBlock;
     public int EndBlock;
-    public int FreshBlock;
-    public int ReturnedHead;
+    public int LowestFree;
     public int BlockCount;
+
+    /// <summary>2^32 × lists / blocks: turns occupancy into a list without dividing.</summary>
+    public ulong BucketScale;
     public int UsedCount;
     public int CachedCount;
 

@@ -50,6 +50,7 @@ internal sealed class HeldExtents
         }
 
         _slots[slot] = extent;
+        _slots[slot].BucketScale = ((ulong)(BucketCount - 1) << 32) / (uint)extent.BlockCount;
         Enter(slot, BucketOf(extent));
         return slot;
     }
@@ -96,7 +97,7 @@ internal sealed class HeldExtents
         var occupied = held.UsedCount + held.CachedCount;
         return occupied == 0 ? 0
             : occupied == held.BlockCount ? -1
-            : 1 + (int)((long)occupied * (BucketCount - 1) / held.BlockCount);
+            : 1 + (int)(((ulong)occupied * held.BucketScale) >> 32);
     }
 
     private void Enter(int slot, int bucket)
