@@ -7,6 +7,9 @@ namespace Kvcached.Actors.Hosting;
 /// <summary>The built-in HOCON files, which travel inside this assembly, and files of users that may include them.</summary>
 public static class KvcachedHocon
 {
+    /// <summary>Name of the actor system of every host and engine; addresses carry it, so that they must agree on it.</summary>
+    public const string ActorSystemName = "kvcached";
+
     /// <summary>Path of the dispatcher that gives each page mapper a thread of its own.</summary>
     public const string GpuPinnedDispatcher = "kvcached.dispatchers.gpu-pinned";
 
