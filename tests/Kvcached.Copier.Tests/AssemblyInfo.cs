@@ -1,0 +1,2 @@
+// Nearly every test here starts processes or counts descriptors; side by side they would count each other's.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
