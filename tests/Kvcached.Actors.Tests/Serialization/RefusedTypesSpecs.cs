@@ -66,7 +66,7 @@ public sealed class RefusedTypesSpecs : WireKit
         new Unlisted(1),
         new DirectoryInfo("/"),
         new List<Unlisted> { new(1) },
-        new Exception("made elsewhere"),
+        new InvalidOperationException("made elsewhere"),
         new Dictionary<string, object> { ["a"] = new Unlisted(1) },
         typeof(Unlisted),
         "just text",

@@ -1,5 +1,3 @@
-using Akka.Actor;
-using Akka.Serialization;
 using Akka.TestKit.Xunit2;
 using Kvcached.Actors.Hosting;
 using Kvcached.Actors.Serialization;
