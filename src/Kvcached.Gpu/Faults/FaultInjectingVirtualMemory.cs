@@ -13,7 +13,7 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
 {
     private readonly Lock _gate = new();
     private readonly long[] _calls = new long[Enum.GetValues<VirtualMemoryOperation>().Length];
-    private readonly Dictionary<MemoryHandle, long> _handles = [];
+    private readonly Dictionary<MemoryHandle, (long Bytes, int Count)> _handles = [];
     private readonly HashSet<nint> _reservations = [];
     private readonly SortedList<nint, long> _mappings = [];
     private ImmutableList<FaultPlan> _plans = [];
@@ -37,7 +37,8 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
         {
             lock (_gate)
             {
-                return new LiveCounts(_reservations.Count, _handles.Count, _mappings.Count, _handles.Values.Sum());
+                return new LiveCounts(
+                    _reservations.Count, _handles.Values.Sum(h => h.Count), _mappings.Count, _handles.Values.Sum(h => h.Bytes * h.Count));
             }
         }
     }
@@ -126,11 +127,7 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
             return false;
         }
 
-        lock (_gate)
-        {
-            _handles.Add(handle, byteCount);
-        }
-
+        Hold(handle, byteCount);
         return true;
     }
 
@@ -169,7 +166,14 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
         inner.Release(handle);
         lock (_gate)
         {
-            _handles.Remove(handle);
+            if (_handles.TryGetValue(handle, out var held) && held.Count > 1)
+            {
+                _handles[handle] = held with { Count = held.Count - 1 };
+            }
+            else
+            {
+                _handles.Remove(handle);
+            }
         }
     }
 
@@ -183,11 +187,7 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
     {
         Meet(VirtualMemoryOperation.Import, byteCount);
         var handle = inner.Import(descriptor, byteCount);
-        lock (_gate)
-        {
-            _handles[handle] = byteCount;
-        }
-
+        Hold(handle, byteCount);
         return handle;
     }
 
@@ -201,6 +201,15 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
         {
             var callsSoFar = operation is { } one ? _calls[(int)one] : _calls.Sum();
             _plans = _plans.Add(new FaultPlan(operation, callsSoFar + nth, last is { } l ? callsSoFar + l : long.MaxValue, code, delay, hanging));
+        }
+    }
+
+    /// <summary>A driver may answer an import with a handle that this process already has; each then needs a release.</summary>
+    private void Hold(MemoryHandle handle, long byteCount)
+    {
+        lock (_gate)
+        {
+            _handles[handle] = (byteCount, _handles.TryGetValue(handle, out var held) ? held.Count + 1 : 1);
         }
     }
 
