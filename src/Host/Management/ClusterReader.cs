@@ -7,18 +7,19 @@ using Kvcached.Core.Contracts;
 namespace Kvcached.Host.Management;
 
 /// <summary>Reads the cluster's membership as this host knows it.</summary>
-internal sealed class ClusterReader(ActorSystem system)
+internal sealed class ClusterReader(ActorSystem system, string domain)
 {
     private readonly Cluster _cluster = Cluster.Get(system);
+    private readonly string _role = KvcachedNames.RoleOf(domain);
 
     public MemberStatus SelfStatus => _cluster.SelfMember.Status;
 
-    /// <summary>Hosts that are up and can be reached, this one included.</summary>
+    /// <summary>Hosts of the domain that are up and can be reached, this one included.</summary>
     public int CountReachableHosts()
     {
         var state = _cluster.State;
         return state.Members.Count(member =>
-            member.Status == MemberStatus.Up && member.HasRole(KvcachedHocon.HostRole) && !state.Unreachable.Contains(member));
+            member.Status == MemberStatus.Up && member.HasRole(_role) && !state.Unreachable.Contains(member));
     }
 
     public ClusterMembersView ReadMembers()

@@ -7,7 +7,7 @@ namespace Kvcached.Host.Management;
 /// <summary>Reads this host's own ledger, and what the driver says of its GPU.</summary>
 internal sealed class LocalGpuReader(PagePool pool)
 {
-    public GpuId Gpu { get; } = pool.Snapshot().Gpu;
+    public GpuId Gpu { get; } = pool.Gpu;
 
     public LocalGpuFacts Read()
     {

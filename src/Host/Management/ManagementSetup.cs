@@ -13,7 +13,7 @@ internal static class ManagementSetup
         services.AddRoutingCore();
         services.AddSingleton(options.Ranks);
         services.AddSingleton(new LocalGpuReader(pool));
-        services.AddSingleton(provider => new ClusterReader(provider.GetRequiredService<ActorSystem>()));
+        services.AddSingleton(provider => new ClusterReader(provider.GetRequiredService<ActorSystem>(), options.Ranks.Domain));
         services.AddSingleton(provider => new DomainReader(provider.GetRequiredService<ActorRegistry>(), options));
     }
 

@@ -11,7 +11,7 @@ namespace Kvcached.Host.Startup;
 internal static class HostActors
 {
     public static void AddHostActors(this IServiceCollection services, KvcachedHostOptions options, Config userConfig, PagePool pool) =>
-        services.AddAkka(KvcachedHocon.ActorSystemName, builder =>
+        services.AddAkka(KvcachedNames.ActorSystem, builder =>
         {
             builder
                 .ConfigureLoggers(loggers =>

@@ -29,7 +29,7 @@ internal static class HostProcess
             }
 
             using (deviceLock)
-            using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }))
+            using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }, TimeProvider.System))
             {
                 var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName } };
                 await using var server = HostServer.Create(told, userConfig, pool);

@@ -112,10 +112,9 @@ internal sealed class HostServer : IAsyncDisposable
     private async Task ServeAsync(ActorSystem system, CancellationToken stopping)
     {
         using var akkaManagement = AkkaManagementListener.Start(system, _options);
-        var ledger = _pool.Snapshot();
         Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
-            ReadyLine.EventName, ledger.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
-            ManagementPort(), akkaManagement?.Port, Environment.ProcessId, ledger.Backend, ledger.CapacityBytes)));
+            ReadyLine.EventName, _pool.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
+            ManagementPort(), akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
         await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, stopping));
     }
 

@@ -134,7 +134,7 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
     private void FindGateway()
     {
         var host = _options.Hosts[_nextHost++ % _options.Hosts.Length];
-        Context.ActorSelection($"akka.tcp://{Hosting.KvcachedHocon.ActorSystemName}@{host}/user/{Hosting.KvcachedNames.EngineGateway}")
+        Context.ActorSelection($"akka.tcp://{Hosting.KvcachedNames.ActorSystem}@{host}/user/{Hosting.KvcachedNames.EngineGateway}")
             .Tell(new Identify(host), Self);
         _renewedAt = _time.GetTimestamp();
     }

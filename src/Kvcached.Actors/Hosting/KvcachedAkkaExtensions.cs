@@ -16,7 +16,7 @@ public static class KvcachedAkkaExtensions
     /// Adds everything that one host runs: remoting, cluster, serializers, the domain's coordinator (on one host of the domain), this rank's
     /// supervisor with its page mapper, the engine gateway and the data checker.
     /// </summary>
-    /// <param name="builder">Builder of a system named <see cref="KvcachedHocon.ActorSystemName"/>.</param>
+    /// <param name="builder">Builder of a system named <see cref="KvcachedNames.ActorSystem"/>.</param>
     /// <param name="options">Checked options.</param>
     /// <param name="pages">The rank's memory; it outlives the actor system.</param>
     public static AkkaConfigurationBuilder AddKvcached(this AkkaConfigurationBuilder builder, RankHostOptions options, PagePool pages)
@@ -37,8 +37,8 @@ public static class KvcachedAkkaExtensions
         })
         .WithClustering(new ClusterOptions
         {
-            Roles = [KvcachedHocon.HostRole],
-            SeedNodes = [.. options.SeedHosts.Select(host => $"akka.tcp://{KvcachedHocon.ActorSystemName}@{host}")],
+            Roles = [KvcachedNames.RoleOf(options.Domain)],
+            SeedNodes = [.. options.SeedHosts.Select(host => $"akka.tcp://{KvcachedNames.ActorSystem}@{host}")],
         })
         .AddStartup((system, _) =>
         {
@@ -66,7 +66,7 @@ public static class KvcachedAkkaExtensions
                 },
                 new EpochStore(options.RunDirectory, options.Domain),
                 TimeProvider.System),
-            new ClusterSingletonOptions { Role = KvcachedHocon.HostRole },
+            new ClusterSingletonOptions { Role = KvcachedNames.RoleOf(options.Domain) },
             createProxyToo: true);
 
     private static AkkaConfigurationBuilder AddRank(this AkkaConfigurationBuilder builder, RankHostOptions options, RankState state) => builder

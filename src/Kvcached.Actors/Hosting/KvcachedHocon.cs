@@ -7,17 +7,11 @@ namespace Kvcached.Actors.Hosting;
 /// <summary>The built-in HOCON files, which travel inside this assembly, and files of users that may include them.</summary>
 public static class KvcachedHocon
 {
-    /// <summary>Name of the actor system of every host and engine; addresses carry it, so that they must agree on it.</summary>
-    public const string ActorSystemName = "kvcached";
-
     /// <summary>Path of the dispatcher that gives each page mapper a thread of its own.</summary>
     public const string GpuPinnedDispatcher = "kvcached.dispatchers.gpu-pinned";
 
     /// <summary>Path of the dispatcher that gives the data checker a thread of its own.</summary>
     public const string DataCheckDispatcher = "kvcached.dispatchers.data-check";
-
-    /// <summary>Cluster role of the processes that lend memory; the coordinator runs on one of them.</summary>
-    public const string HostRole = "host";
 
     private const int MaxIncludeDepth = 16;
 
