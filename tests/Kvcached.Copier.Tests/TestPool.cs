@@ -19,6 +19,7 @@ internal sealed class TestPool : IDisposable
     private readonly HostVirtualMemory _memory = new(new HostVirtualMemoryOptions { Gpu = Gpu, GranularityBytes = 4096, CapacityBytes = 1 << 28 });
     private readonly AddressReservation _reservation;
     private readonly List<SafeFileHandle> _descriptors = [];
+    private readonly Dictionary<Extent, IReadOnlyList<SafeFileHandle>> _lent = [];
 
     public TestPool(PoolGeometry geometry, int rank = 0, long id = 1)
     {
@@ -62,8 +63,11 @@ internal sealed class TestPool : IDisposable
             _descriptors.Add(_memory.Export(handle));
         }
 
-        return _descriptors[first..];
+        return _lent[extent] = _descriptors[first..];
     }
+
+    /// <summary>The descriptors of an extent that was lent before.</summary>
+    public IReadOnlyList<SafeFileHandle> Lent(Extent extent) => _lent[extent];
 
     /// <summary>The bytes of one layer and buffer of a block, as this process has them mapped.</summary>
     public unsafe Span<byte> BytesOf(int group, BlockId block, int layer, int buffer) => new(
