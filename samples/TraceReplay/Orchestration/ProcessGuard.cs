@@ -28,6 +28,7 @@ internal sealed class ProcessGuard : IAsyncDisposable
 
     private readonly Process _shell;
     private readonly Lock _lock = new();
+    private bool _isClosed;
 
     private ProcessGuard(Process shell) => _shell = shell;
 
@@ -49,9 +50,19 @@ internal sealed class ProcessGuard : IAsyncDisposable
     /// <summary>Asks the process to end (SIGTERM).</summary>
     public void Terminate(int processId) => Tell("term", processId);
 
+    /// <summary>Ends everything that is still watched, as the end of this process would.</summary>
+    internal void CloseInput()
+    {
+        lock (_lock)
+        {
+            _isClosed = true;
+            _shell.StandardInput.Close();
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
-        _shell.StandardInput.Close();
+        CloseInput();
         await _shell.WaitForExitAsync();
         _shell.Dispose();
     }
@@ -60,6 +71,11 @@ internal sealed class ProcessGuard : IAsyncDisposable
     {
         lock (_lock)
         {
+            if (_isClosed)
+            {
+                return;
+            }
+
             _shell.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{verb} {processId}"));
             _shell.StandardInput.Flush();
         }
