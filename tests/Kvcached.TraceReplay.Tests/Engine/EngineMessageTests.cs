@@ -14,8 +14,8 @@ public sealed class EngineMessageTests
 
         Assert.DoesNotContain('\n', line);
         Assert.Equal(("conv", 5, 1, 7L, "line\nbreak"), (read.Report!.Name, read.Report.Requests, read.Report.Unfinished(), read.Report.MappedBytes(), read.Report.Problem));
-        Assert.Equal([1.5, 2], read.MapMilliseconds!.Value);
-        Assert.Equal([3.0], read.UnmapMilliseconds!.Value);
+        Assert.Equal([1.5, 2], read.MapMilliseconds!.Value.AsEnumerable());
+        Assert.Equal([3.0], read.UnmapMilliseconds!.Value.AsEnumerable());
     }
 
     [Theory]

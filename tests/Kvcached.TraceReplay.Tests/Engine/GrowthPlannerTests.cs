@@ -12,7 +12,8 @@ public sealed class GrowthPlannerTests
     [InlineData(0, 0, 1)]
     [InlineData(0, 128, 2)]
     [InlineData(0, 300, 2)]
-    [InlineData(0, 1000, 4)]
+    [InlineData(0, 800, 4)]
+    [InlineData(0, 1000, 8)]
     [InlineData(500, 400, 0)]
     [InlineData(0, 1_000_000, GrowthPlanner.MaxRequestPages)]
     public void PagesToRequest_AtRest_IsAPowerOfTwoWithinTheNeed(long free, long demand, int pages)

@@ -47,7 +47,7 @@ public sealed class GrowthRequestsTests
         await PollAsync();
         Assert.True(_growth.IsPausing(_time.Now));
 
-        _memory.FreePages = 1;
+        _memory.Return(1);
         _time.Advance(GrowthRequests.FirstPause);
         Assert.False(_growth.IsPausing(_time.Now));
         _growth.Ask(1, _time.Now, CancellationToken.None);

@@ -3,17 +3,28 @@ namespace Kvcached.TraceReplay.Tests.Fakes;
 /// <summary>Pages of one GPU, shared by fake pools.</summary>
 internal sealed class FakeMemory(int pageCount)
 {
-    /// <summary>Pages that nobody holds; a test may change it at any time.</summary>
-    public int FreePages { get; set; } = pageCount;
+    private readonly Lock _lock = new();
+    private int _freePages = pageCount;
 
     public bool TryTake(int pages)
     {
-        if (pages > FreePages)
+        lock (_lock)
         {
-            return false;
-        }
+            if (pages > _freePages)
+            {
+                return false;
+            }
 
-        FreePages -= pages;
-        return true;
+            _freePages -= pages;
+            return true;
+        }
+    }
+
+    public void Return(int pages)
+    {
+        lock (_lock)
+        {
+            _freePages += pages;
+        }
     }
 }

@@ -139,7 +139,7 @@ internal sealed class FakePool : IEnginePool
         foreach (var page in warm)
         {
             _pages.Remove(page);
-            _memory.FreePages++;
+            _memory.Return(1);
         }
 
         return Task.FromResult(new EngineResult<int>(warm.Length, null));
@@ -192,7 +192,12 @@ internal sealed class FakePool : IEnginePool
             _pages.Count(page => _usedByPage[page] == 0), Growths.Count - _refusals, _refusals, 0, Growths.Count, [1, 2, 3], [4]);
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync()
+    {
+        _memory.Return(_pages.Count);
+        _pages.Clear();
+        return ValueTask.CompletedTask;
+    }
 
     /// <summary>Answers the growth requests whose time has come.</summary>
     private void Settle()
@@ -203,7 +208,7 @@ internal sealed class FakePool : IEnginePool
             if (!_memory.TryTake(pending.PageCount))
             {
                 _refusals++;
-                pending.Answer.SetResult(new Refusal(RefusalReason.OutOfMemory, $"{pending.PageCount} pages wanted, {_memory.FreePages} free."));
+                pending.Answer.SetResult(new Refusal(RefusalReason.OutOfMemory, $"{pending.PageCount} pages wanted, fewer are free."));
                 continue;
             }
 

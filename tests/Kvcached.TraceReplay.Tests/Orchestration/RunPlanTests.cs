@@ -56,7 +56,7 @@ public sealed class RunPlanTests
             Assert.Null(GeometryRules.FindProblem(spec.Geometry, 2 * ByteSize.MiB));
         }
 
-        Assert.Equal(hosts == 3 ? 1 : 0, plan.Notes.Count(note => note.Contains("don't divide", StringComparison.Ordinal)));
+        Assert.Equal(hosts is 3 or 16 ? 1 : 0, plan.Notes.Count(note => note.Contains("don't divide", StringComparison.Ordinal)));
     }
 
     [Theory]

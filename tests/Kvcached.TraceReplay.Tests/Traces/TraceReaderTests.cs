@@ -13,7 +13,8 @@ public sealed class TraceReaderTests
 
         Assert.Null(result.Problem);
         Assert.Equal(
-            [new TraceRequest(0, TimeSpan.Zero, 374, 44), new TraceRequest(1, TimeSpan.FromTicks(43_145_790), 396, 109)], result.Requests);
+            [new TraceRequest(0, TimeSpan.Zero, 374, 44), new TraceRequest(1, TimeSpan.FromTicks(43_145_790), 396, 109)],
+            result.Requests.AsEnumerable());
     }
 
     [Fact]
