@@ -18,7 +18,7 @@ public sealed class ExtentAllocatorTests
     [Fact]
     public void TryAllocate_EmptySpace_OneExtentUpToTheCap()
     {
-        var allocator = Allocator(1000);
+        var allocator = Allocator(1024);
         Assert.Equal(new Extent(0, new PageId(0), 6, 1), Only(allocator.TryAllocate(64, 6)));
         Assert.Equal([5, 5], allocator.TryAllocate(64, 5).Extents.Select(extent => (int)extent.Order));
         Assert.Equal([3, 2, 0], allocator.TryAllocate(13, 6).Extents.Select(extent => (int)extent.Order));
