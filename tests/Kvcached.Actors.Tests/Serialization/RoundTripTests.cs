@@ -3,7 +3,7 @@ using Kvcached.Actors.Serialization;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
-public sealed class RoundTripSpecs : WireKit
+public sealed class RoundTripTests(WireFixture fixture) : WireKit(fixture)
 {
     public static TheoryData<Type, SampleStyle> MessagesInAllStyles()
     {

@@ -8,7 +8,7 @@ using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
-public sealed class RefusedTypesSpecs : WireKit
+public sealed class RefusedTypesTests(WireFixture fixture) : WireKit(fixture)
 {
     private const int BuiltInJson = 1;
 
@@ -145,7 +145,7 @@ public sealed class RefusedTypesSpecs : WireKit
     {
         var unfiltered = new global::Hyperion.Serializer(new SerializerOptions(
             versionTolerance: false, preserveObjectReferences: false,
-            surrogates: ControlSurrogates.Create((Akka.Actor.ExtendedActorSystem)Sys), serializerFactories: null,
+            surrogates: ControlSurrogates.Create((Akka.Actor.ExtendedActorSystem)System), serializerFactories: null,
             knownTypes: KnownControlTypes.InOrder, ignoreISerializable: true, packageNameOverrides: null, disallowUnsafeTypes: false,
             typeFilter: DisabledTypeFilter.Instance));
         using var stream = new MemoryStream();
