@@ -45,10 +45,6 @@ public sealed class CopierDeathTests
         await using var client = await StartAsync(Options with { CallTimeout = TimeSpan.FromMilliseconds(50) });
         Native.Signal(client.ProcessId, Native.SigStop);
         Assert.IsType<CopierDeadlineExceeded>(await client.DetachAsync(new PoolId(1)));
-        using var giveUp = new CancellationTokenSource();
-        var waiting = client.DetachAsync(new PoolId(2), giveUp.Token);
-        await giveUp.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
         Native.Signal(client.ProcessId, Native.SigContinue);
 
         var answer = await client.DetachAsync(new PoolId(3));
@@ -58,6 +54,20 @@ public sealed class CopierDeathTests
         }
 
         Assert.Contains(new PoolId(3).ToString(), Assert.IsType<CopierRefused>(answer).Message);
+    }
+
+    [Fact]
+    public async Task Call_CallerGivesUp_IsCancelledAndTheNextAnswersAreRight()
+    {
+        await using var client = await StartAsync(Options);
+        Native.Signal(client.ProcessId, Native.SigStop);
+        using var giveUp = new CancellationTokenSource();
+        var waiting = client.DetachAsync(new PoolId(2), giveUp.Token);
+        Assert.False(waiting.IsCompleted);
+        await giveUp.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        Native.Signal(client.ProcessId, Native.SigContinue);
+        Assert.Contains(new PoolId(3).ToString(), Assert.IsType<CopierRefused>(await client.DetachAsync(new PoolId(3))).Message);
     }
 
     [Fact]
