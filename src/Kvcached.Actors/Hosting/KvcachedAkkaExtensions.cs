@@ -30,6 +30,14 @@ public static class KvcachedAkkaExtensions
     }
 
     private static AkkaConfigurationBuilder AddKvcachedCluster(this AkkaConfigurationBuilder builder, RankHostOptions options) => builder
+        .AddHocon(
+            $$"""
+            akka.cluster {
+              split-brain-resolver.lease-majority.lease-name = "kvcached-{{options.Domain}}"
+              file-lease.directory = "{{options.RunDirectory}}"
+            }
+            """,
+            HoconAddMode.Prepend)
         .WithRemoting(new RemoteOptions
         {
             HostName = options.BindAddress,
