@@ -10,8 +10,8 @@ public static class KvcachedHocon
     /// <summary>Path of the dispatcher that gives each page mapper a thread of its own.</summary>
     public const string GpuPinnedDispatcher = "kvcached.dispatchers.gpu-pinned";
 
-    /// <summary>Cluster role of the processes that lend memory; the coordinator runs on one of them.</summary>
-    public const string HostRole = "host";
+    /// <summary>Path of the dispatcher that gives the data checker a thread of its own.</summary>
+    public const string DataCheckDispatcher = "kvcached.dispatchers.data-check";
 
     private const int MaxIncludeDepth = 16;
 

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Contracts;
+using Kvcached.Core.Decisions;
 
 namespace Kvcached.Actors.Serialization;
 
