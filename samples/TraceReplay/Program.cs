@@ -1,1 +1,38 @@
-return 0;
+using System.Runtime.InteropServices;
+using Kvcached.TraceReplay;
+using Kvcached.TraceReplay.Engine;
+using Kvcached.TraceReplay.Orchestration;
+using Spectre.Console.Cli;
+
+using var ending = new CancellationTokenSource();
+void End(PosixSignalContext signal)
+{
+    signal.Cancel = true;
+    ending.Cancel();
+}
+
+using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End);
+using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+
+var app = new CommandApp();
+app.Configure(config =>
+{
+    config.SetApplicationName("kvcached-replay");
+    config.PropagateExceptions();
+    config.UseStrictParsing();
+    config.AddCommand<RunCommand>("run")
+        .WithDescription("Starts hosts and three engines that share their memory, and replays two request traces")
+        .WithExample("run", "--minutes", "2")
+        .WithExample("run", "--hosts", "2", "--backend", "cuda", "--full", "--json", "summary.json");
+    config.AddCommand<EngineCommand>("engine").WithDescription("One engine; started by run");
+});
+
+try
+{
+    return await app.RunAsync(args, ending.Token);
+}
+catch (CommandAppException e)
+{
+    Console.Error.WriteLine($"kvcached-replay: {e.Message}");
+    return ExitCodes.BadInput;
+}

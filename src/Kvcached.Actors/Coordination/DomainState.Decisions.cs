@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
-using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Paging;

@@ -192,7 +192,7 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         }
     }
 
-    private Address AddressOf(IActorRef actor) =>
+    private static Address AddressOf(IActorRef actor) =>
         actor.Path.Address.HasGlobalScope ? actor.Path.Address : Cluster.Get(Context.System).SelfAddress;
 
     void ICoordinatorPort.ToRank(GpuId gpu, RankProtocol.ICommand command)

@@ -7,13 +7,15 @@ using Kvcached.Core.Ids;
 namespace Kvcached.Actors.Engines;
 
 /// <summary>Sends batches of stamps to the data checkers of all ranks of a pool. Finds them through the domain when first used.</summary>
-internal sealed class DataCheckClient(PoolId pool, ImmutableArray<GpuId> gpus, EngineSessionHandle session)
+internal sealed class DataCheckClient(PoolId pool, ImmutableArray<GpuId> gpus, EngineSessionHandle session) : IDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
     private readonly SemaphoreSlim _finding = new(1, 1);
     private ImmutableArray<IActorRef> _checkers = [];
     private long _lastBatch;
+
+    public void Dispose() => _finding.Dispose();
 
     public async Task<StampOutcome> SendAsync(Func<long, DataCheckProtocol.IMessage> makeBatch, CancellationToken cancellation)
     {

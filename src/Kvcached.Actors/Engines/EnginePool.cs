@@ -169,6 +169,8 @@ internal sealed partial class EnginePool : IEnginePool
                 TimeSpan.FromSeconds(30), CancellationToken.None).ConfigureAwait(false);
             Withdraw(new Refusal(RefusalReason.UnknownPool, $"{Id} was closed by its engine."));
         }
+
+        _dataCheck.Dispose();
     }
 
     private static Refusal RefusalOf(EngineProtocol.IReply reply) => reply is EngineProtocol.RequestRefused refused

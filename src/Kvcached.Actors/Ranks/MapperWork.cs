@@ -1,10 +1,11 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
-using Kvcached.Gpu;
+using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Ranks;
 
@@ -23,7 +24,7 @@ internal sealed class MapperWork(RankState state)
         [
             .. state.Pools.Values.Select(pool => new RankPoolReport(
                 pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
-                pool.Replica.Entries, pool.Memory.QuarantinedExtents)),
+                pool.Replica.Entries, QuarantinedIn(pool.Memory))),
         ]);
     }
 
@@ -42,14 +43,16 @@ internal sealed class MapperWork(RankState state)
                 : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {state.Pages.Gpu} with another shape."));
         }
 
-        var opened = state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes);
-        if (opened.Pool is not { } memory)
+        switch (state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes))
         {
-            return Answer(command.Epoch, command.Pool, false, opened.Refusal);
+            case OpenRankPoolResult.Opened opened:
+                state.Add(new RankPoolState(opened.Pool, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch)));
+                return Answer(command.Epoch, command.Pool, true, null);
+            case OpenRankPoolResult.Refused refused:
+                return Answer(command.Epoch, command.Pool, false, RankRefusals.Of(refused));
+            default:
+                throw new UnreachableException();
         }
-
-        state.Add(new RankPoolState(memory, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch)));
-        return Answer(command.Epoch, command.Pool, true, null);
     }
 
     public RankProtocol.IReply Close(RankProtocol.CloseRankPool command)
@@ -59,11 +62,13 @@ internal sealed class MapperWork(RankState state)
             return Answer(command.Epoch, command.Pool, state.Pools.ContainsKey(command.Pool), Stale(command.Epoch));
         }
 
-        if (state.Pools.ContainsKey(command.Pool))
+        if (state.Pages.Close(command.Pool) is CloseResult.Incomplete incomplete)
         {
-            state.Pages.Close(command.Pool);
-            state.Remove(command.Pool);
+            // It stays open with what is left; the coordinator asks again.
+            return Answer(command.Epoch, command.Pool, true, new Refusal(RefusalReason.DriverFailed, incomplete.Text));
         }
+
+        state.Remove(command.Pool);
 
         return Answer(command.Epoch, command.Pool, false, null);
     }
@@ -96,14 +101,15 @@ internal sealed class MapperWork(RankState state)
         switch (step.Action)
         {
             case ReplicaAction.Map:
-                var mapped = pool.Memory.TryMap(step.Extents.AsSpan());
-                microseconds = mapped.DriverMicroseconds;
-                answer = mapped.Refusal is { } refusal ? replica.MapRefused(decision, refusal) : replica.Mapped(decision);
+                answer = pool.Memory.TryMap(step.Extents.AsSpan()) switch
+                {
+                    MapResult.Mapped mapped => Timed(replica.Mapped(decision), mapped.DriverMicroseconds),
+                    var refused => replica.MapRefused(decision, RankRefusals.Of(refused, state.Pages.Gpu)),
+                };
                 break;
             case ReplicaAction.Unmap:
                 var unmapped = pool.Memory.Unmap(step.Extents.AsSpan(), keep: true);
-                microseconds = unmapped.DriverMicroseconds;
-                answer = replica.Unmapped(decision, unmapped.Quarantined);
+                answer = Timed(replica.Unmapped(decision, QuarantinedIn(pool.Memory, decision.Extents)), unmapped.DriverMicroseconds);
                 break;
             default:
                 answer = step.Standing;
@@ -111,6 +117,12 @@ internal sealed class MapperWork(RankState state)
         }
 
         return Decided(decision.Pool, replica.Epoch, decision.Seq, replica.LastSeq, answer, microseconds);
+
+        ReplicaAnswer Timed(ReplicaAnswer taken, double spent)
+        {
+            microseconds = spent;
+            return taken;
+        }
     }
 
     public RankProtocol.IReply Install(RankProtocol.InstallTable install)
@@ -130,23 +142,25 @@ internal sealed class MapperWork(RankState state)
         if (replica.Epoch == install.Epoch && install.Seq <= replica.LastSeq)
         {
             // It comes a second time, and decisions may have followed it.
-            var again = new ReplicaAnswer(DecisionOutcome.Applied, replica.Table.Digest, null, pool.Memory.QuarantinedExtents);
+            var again = new ReplicaAnswer(DecisionOutcome.Applied, replica.Table.Digest, null, QuarantinedIn(pool.Memory));
             return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, again, 0);
         }
 
         var (unmap, map) = replica.PlanInstall(install.Entries);
         var unmapped = pool.Memory.Unmap(unmap.AsSpan(), keep: false);
-        var mapped = pool.Memory.TryMap(map.AsSpan());
-        var answer = mapped.Refusal is { } refusal
-            ? replica.InstallFailed(install.Epoch, install.Seq, unmap, refusal)
-            : replica.Installed(install.Epoch, install.Seq, install.Entries, pool.Memory.QuarantinedExtents);
-        return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds + mapped.DriverMicroseconds);
+        var answer = pool.Memory.TryMap(map.AsSpan()) switch
+        {
+            MapResult.Mapped => replica.Installed(install.Epoch, install.Seq, install.Entries, QuarantinedIn(pool.Memory)),
+            var refused => replica.InstallFailed(install.Epoch, install.Seq, unmap, RankRefusals.Of(refused, state.Pages.Gpu)),
+        };
+        return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds);
     }
 
     /// <summary>Releases kept memory that is too old, and tries quarantined extents again.</summary>
     public IEnumerable<RankProtocol.QuarantineCleared> Housekeep()
     {
         state.Pages.TrimKept();
+        state.Pages.RefillFloors();
         foreach (var pool in state.Pools.Values)
         {
             if (pool.Memory.QuarantinedExtents.IsEmpty)
@@ -154,12 +168,21 @@ internal sealed class MapperWork(RankState state)
                 continue;
             }
 
-            var cleared = pool.Memory.RetryQuarantined();
+            var cleared = pool.Memory.RetryQuarantined().Recovered;
             if (!cleared.IsEmpty)
             {
                 yield return new RankProtocol.QuarantineCleared(state.Pages.Gpu, state.Pages.Incarnation, pool.Replica.Pool, cleared);
             }
         }
+    }
+
+    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory) => [.. memory.QuarantinedExtents.Select(q => q.Extent)];
+
+    /// <summary>Of these extents, those that the driver would not let go.</summary>
+    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory, ImmutableArray<Extent> extents)
+    {
+        var quarantined = memory.QuarantinedExtents;
+        return quarantined.IsEmpty ? [] : [.. quarantined.Select(q => q.Extent).Where(extents.Contains)];
     }
 
     /// <summary>Remembers the highest epoch; true for an older one.</summary>

@@ -1,6 +1,6 @@
 using Kvcached.Core.Ids;
 using Kvcached.Core.Replication;
-using Kvcached.Gpu;
+using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Ranks;
 

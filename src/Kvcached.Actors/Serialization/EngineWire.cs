@@ -189,7 +189,7 @@ internal static class EngineWire
         writer.WriteExtents(extents);
     }
 
-    private static bool TryReadWarmExtents(ref WireReader reader, out ImmutableArray<WarmExtent> extents)
+    private static bool TryReadWarmExtents(ref WireReader reader, out ImmutableArray<IdleExtent> extents)
     {
         extents = [];
         if (!reader.TryReadCount(WarmExtentBytes, out var count))
@@ -202,7 +202,7 @@ internal static class EngineWire
             return true;
         }
 
-        var items = new WarmExtent[count];
+        var items = new IdleExtent[count];
         for (var i = 0; i < items.Length; i++)
         {
             if (!reader.TryReadExtent(out var extent) || !reader.TryReadTimeSpan(out var idle))
@@ -210,7 +210,7 @@ internal static class EngineWire
                 return false;
             }
 
-            items[i] = new WarmExtent(extent, idle);
+            items[i] = new IdleExtent(extent, idle);
         }
 
         extents = ImmutableCollectionsMarshal.AsImmutableArray(items);

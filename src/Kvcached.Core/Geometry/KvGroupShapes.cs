@@ -51,7 +51,8 @@ public static class KvGroupShapes
         int tensorParallelRanks = 1) =>
         MultiHead(
             name, layerCount, kvHeadCount, headElements, tokensPerBlock, bytesPerElement, pageBytes, scaleBytesPerTokenAndHead, tensorParallelRanks)
-        with { Kind = KvGroupKind.SlidingWindow };
+        with
+        { Kind = KvGroupKind.SlidingWindow };
 
     /// <summary>One latent buffer for keys and values (MLA). Every tensor-parallel rank holds all of it.</summary>
     /// <param name="name">Name of the group in its pool.</param>

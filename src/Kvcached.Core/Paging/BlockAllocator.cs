@@ -9,8 +9,8 @@ namespace Kvcached.Core.Paging;
 /// become empty and can be given back. Runs in the engine's process.
 /// </summary>
 /// <remarks>
-/// A block is free, used, or cached (evictable, with a tag by which the engine knows its content). Allocating and freeing take
-/// constant time per block and allocate no memory. Not thread-safe: the owner holds a lock around each call.
+/// A block is free, used, or cached (evictable, with a tag by which the engine knows its content). The time to allocate
+/// and free a block doesn't grow with the number of blocks or extents held, and no managed memory is allocated. Not thread-safe: the owner holds a lock around each call.
 /// </remarks>
 public sealed partial class BlockAllocator
 {

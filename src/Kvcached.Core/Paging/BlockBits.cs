@@ -65,10 +65,9 @@ internal sealed class BlockBits(int blockCount)
     public int MoveLowest(int from, Span<Ids.BlockId> taken, BlockBits other)
     {
         var index = from >> 6;
-        var mask = ulong.MaxValue << (from & 63);
+        var bits = _words[index] & (ulong.MaxValue << (from & 63));
         for (var count = 0; ;)
         {
-            var bits = _words[index] & mask;
             if (bits == 0)
             {
                 index += 1 + _words.AsSpan(index + 1).IndexOfAnyExcept(0UL);
@@ -90,8 +89,6 @@ internal sealed class BlockBits(int blockCount)
             {
                 return taken[^1].Value;
             }
-
-            mask = ulong.MaxValue;
         }
     }
 

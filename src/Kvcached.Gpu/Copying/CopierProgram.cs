@@ -24,7 +24,7 @@ internal static class CopierProgram
             return candidate.EndsWith(".dll", StringComparison.Ordinal) ? (FindDotnet(), [candidate]) : (candidate, []);
         }
 
-        problem = $"The copier's program was not found: {string.Join(" and ", candidates)} don't exist. Install it there or configure its path.";
+        problem = $"The copier's program was not found: {string.Join(" and ", candidates)} do not exist. Install it there or configure its path.";
         return null;
     }
 

@@ -1,20 +1,15 @@
 using Akka.Actor;
-using Akka.Serialization;
-using Akka.TestKit.Xunit2;
-using Kvcached.Actors.Hosting;
 using Kvcached.Actors.Serialization;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
-/// <summary>An actor system with the built-in serializers, and what the tests do with them.</summary>
-public abstract class WireKit : TestKit
+/// <summary>What the tests do with the serializers of an actor system.</summary>
+[Collection(WireGroup.Name)]
+public abstract class WireKit(WireFixture fixture)
 {
-    protected WireKit()
-        : base(KvcachedHocon.Load("serialization"))
-    {
-    }
+    protected ActorSystem System => fixture.System;
 
-    protected Akka.Serialization.Serialization Serialization => Sys.Serialization;
+    protected Akka.Serialization.Serialization Serialization => System.Serialization;
 
     /// <summary>Writes a message as Akka.Remote does.</summary>
     protected (byte[] Bytes, int Serializer, string Manifest) Write(object message)
@@ -27,7 +22,7 @@ public abstract class WireKit : TestKit
     protected object Read(byte[] bytes, int serializer, string manifest) => Serialization.Deserialize(bytes, serializer, manifest);
 
     /// <summary>One message of that type with a reference to an actor of this system.</summary>
-    internal object Make(Type type, SampleStyle style = SampleStyle.Random, int seed = 1) => new SampleMaker(style, seed, TestActor).Make(type);
+    internal object Make(Type type, SampleStyle style = SampleStyle.Random, int seed = 1) => new SampleMaker(style, seed, fixture.Reference).Make(type);
 
     /// <summary>Puts the header of control messages before Hyperion's bytes, as only a sender of this build does.</summary>
     internal static byte[] Frame(ReadOnlySpan<byte> hyperion)

@@ -3,7 +3,7 @@ using Kvcached.Actors.Serialization;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
-public sealed class RoundTripSpecs : WireKit
+public sealed class RoundTripTests(WireFixture fixture) : WireKit(fixture)
 {
     public static TheoryData<Type, SampleStyle> MessagesInAllStyles()
     {
@@ -34,10 +34,10 @@ public sealed class RoundTripSpecs : WireKit
 
     [Fact]
     public void Random_messages_should_arrive_as_they_were_sent() =>
-        Gen.Select(Gen.OneOfConst([.. ProtocolMessages.All]), Gen.Int).Sample(
-            (type, seed) =>
+        Gen.Select(Gen.Int[0, ProtocolMessages.All.Count - 1], Gen.Int).Sample(
+            (index, seed) =>
             {
-                var sent = Make(type, SampleStyle.Random, seed);
+                var sent = Make(ProtocolMessages.All[index], SampleStyle.Random, seed);
                 var (bytes, serializer, manifest) = Write(sent);
                 return DeepDifference.Find(sent, Read(bytes, serializer, manifest)) is null;
             },

@@ -5,7 +5,7 @@ using Kvcached.Actors.Serialization;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
-public sealed class WireListSpecs : WireKit
+public sealed class WireListTests(WireFixture fixture) : WireKit(fixture)
 {
     [Fact]
     public void Every_declared_message_should_be_listed_once()

@@ -1,0 +1,8 @@
+namespace Kvcached.TraceReplay.Display;
+
+/// <summary>Shows how a run goes.</summary>
+internal interface IProgressView
+{
+    /// <summary>Shows pictures while <paramref name="work"/> goes on, which calls its argument with each new one.</summary>
+    Task ShowAsync(Func<Action<RunPicture>, Task> work);
+}
