@@ -106,7 +106,8 @@ internal static class SettingSources
 
     private static IReadOnlyList<string> ReadTexts(HoconValue value)
     {
-        if (value.IsArray())
+        // IsArray says no of an empty one.
+        if (value.Values.Any(part => part is HoconArray))
         {
             return [.. value.GetStringList()];
         }

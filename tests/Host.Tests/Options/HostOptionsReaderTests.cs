@@ -17,7 +17,7 @@ public sealed class HostOptionsReaderTests
         var options = Read(
             "--gpu", "none:7", "--domain", "blue-1", "--hosts", "3", "--backend=host", "--memory", "1.5GiB", "--port", "0", "--bind", "127.0.0.2",
             "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--run-dir", "/x",
-            "--copier-path", "/y", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
+            "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
             "--revoke-deadline", "20ms", "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9");
 
@@ -37,6 +37,7 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(0, options.Ranks.Port);
         Assert.Equal(["127.0.0.1:8550", "[::1]:1"], options.Ranks.SeedHosts);
         Assert.Equal("/y", options.Ranks.CopierPath);
+        Assert.Equal(TimeSpan.FromSeconds(7), options.Ranks.CopierCallTimeout);
         Assert.Equal(TimeSpan.FromSeconds(3), options.Ranks.DecisionDeadline);
         Assert.Equal(TimeSpan.FromMinutes(1), options.Ranks.SessionLease);
         Assert.Equal(TimeSpan.FromMilliseconds(20), options.Ranks.RevokeDeadline);
@@ -69,6 +70,8 @@ public sealed class HostOptionsReaderTests
     [InlineData("bind", "0.0.0.0", "not 0.0.0.0")]
     [InlineData("bind", "::", "not 0.0.0.0")]
     [InlineData("bind", "example.org", "IP address")]
+    [InlineData("run-dir", "/tmp/a\"b", "without quotes")]
+    [InlineData("copier-call-timeout", "1ms", "100ms to 10m")]
     [InlineData("seed", "127.0.0.1", "HOST:PORT")]
     [InlineData("seed", "127.0.0.1:0", "1 to 65535")]
     [InlineData("seed", "a b:1", "HOST:PORT")]
@@ -142,7 +145,10 @@ public sealed class HostOptionsReaderTests
     [Theory]
     [InlineData("kvcached { prot = 1 }", "prot (")]
     [InlineData("kvcached { port = [1, 2] }", "port (")]
-    [InlineData("kvcached { port = 1", "config '")]
+    [InlineData("kvcached {\n port = 1", "config '")]
+    [InlineData("kvcached { port = }}", "config '")]
+    [InlineData("kvcached { seed = [1 }", "config '")]
+    [InlineData("kvcached { domain = \"x }", "config '")]
     [InlineData("kvcached { port { a = 1 } }", "port: '")]
     [InlineData("include \"nowhere.conf\"", "config '")]
     public void Merge_FileIsWrong_SaysSoAndNamesTheFile(string content, string expected)
