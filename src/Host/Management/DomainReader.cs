@@ -1,6 +1,6 @@
 using Akka.Actor;
 using Akka.Hosting;
-using Kvcached.Actors.Hosting;
+using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
 using Kvcached.Host.Options;
 

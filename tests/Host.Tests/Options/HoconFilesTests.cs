@@ -61,7 +61,7 @@ public sealed class HoconFilesTests
         var config = KvcachedHocon.LoadDefaults();
         Assert.False(config.GetBoolean("akka.remote.dot-netty.tcp.batching.enabled", true));
         Assert.Equal(1, config.GetInt("akka.remote.dot-netty.tcp.server-socket-worker-pool.pool-size-max"));
-        Assert.Equal("static-quorum", config.GetString("akka.cluster.split-brain-resolver.active-strategy"));
+        Assert.Equal("lease-majority", config.GetString("akka.cluster.split-brain-resolver.active-strategy"));
         Assert.Equal("PinnedDispatcher", config.GetString(KvcachedHocon.GpuPinnedDispatcher + ".type"));
         Assert.NotNull(config.GetConfig("akka.actor.serialization-bindings"));
     }
