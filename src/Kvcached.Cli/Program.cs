@@ -1,1 +1,3 @@
-return 0;
+using Kvcached.Cli;
+
+return await KvctlApp.Create().RunAsync(args);

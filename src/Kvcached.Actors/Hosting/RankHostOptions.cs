@@ -27,6 +27,9 @@ public sealed record RankHostOptions
     /// <summary>Path of the copier, for checking data; null finds it beside the host.</summary>
     public string? CopierPath { get; init; }
 
+    /// <summary>The copier answers one request by then, or is ended. Default 10 s.</summary>
+    public TimeSpan CopierCallTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Ranks answer a decision by then, or the map is aborted. Default 2 s.</summary>
     public TimeSpan DecisionDeadline { get; init; } = TimeSpan.FromSeconds(2);
 

@@ -95,7 +95,7 @@ public static class EngineProtocol
     public sealed record RequestRefused(SessionId Session, RequestId Request, Refusal Refusal) : IReply;
 
     /// <summary>Tells the coordinator what could be given up: all warm extents of a pool, replacing the last report. No reply.</summary>
-    public sealed record ReportWarmExtents(SessionId Session, PoolId Pool, ImmutableArray<WarmExtent> Extents) : ICommand;
+    public sealed record ReportWarmExtents(SessionId Session, PoolId Pool, ImmutableArray<IdleExtent> Extents) : ICommand;
 
     /// <summary>Another pool needs memory: give these up if no block of them is in use. Answer: <see cref="RevokeAnswered"/>.</summary>
     public sealed record RevokeExtents(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> Extents) : IEvent;
@@ -110,4 +110,4 @@ public static class EngineProtocol
 /// <summary>A mapped extent with no used block.</summary>
 /// <param name="Extent">The extent.</param>
 /// <param name="Idle">How long it has had none.</param>
-public readonly record struct WarmExtent(Extent Extent, TimeSpan Idle);
+public readonly record struct IdleExtent(Extent Extent, TimeSpan Idle);

@@ -54,7 +54,12 @@ public static class RankProtocol
     public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;
 
     /// <summary>Reserves a pool's arena on the rank and creates its floor. Reply: <see cref="RankPoolAnswer"/>.</summary>
-    public sealed record OpenRankPool(Epoch Epoch, PoolId Pool, int Rank, PoolSpec Spec) : ICommand;
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Rank">Its rank on this GPU.</param>
+    /// <param name="Spec">What was asked for.</param>
+    /// <param name="Owner">The session that owns it, kept so that a later coordinator knows.</param>
+    public sealed record OpenRankPool(Epoch Epoch, PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner) : ICommand;
 
     /// <summary>Unmaps and releases all of a pool on the rank. Reply: <see cref="RankPoolAnswer"/>.</summary>
     public sealed record CloseRankPool(Epoch Epoch, PoolId Pool) : ICommand;
@@ -94,19 +99,14 @@ public static class RankProtocol
         GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
 }
 
-/// <summary>An extent with the request that it answered, as ranks keep it so that a later coordinator can answer a retry.</summary>
-/// <param name="Extent">The extent.</param>
-/// <param name="Session">The session that asked; default once the engine has acknowledged the answer.</param>
-/// <param name="Request">The request; default once acknowledged.</param>
-public readonly record struct TableEntry(Extent Extent, SessionId Session, RequestId Request);
-
 /// <summary>What a rank holds of one pool.</summary>
 /// <param name="Pool">The pool.</param>
 /// <param name="Rank">Its rank there.</param>
 /// <param name="Spec">What was opened.</param>
+/// <param name="Owner">The session that owns it.</param>
 /// <param name="Epoch">Epoch of the last decision taken in.</param>
 /// <param name="LastSeq">That decision.</param>
 /// <param name="Entries">Its table.</param>
 /// <param name="Quarantined">Extents that could not be unmapped yet.</param>
 public sealed record RankPoolReport(
-    PoolId Pool, int Rank, PoolSpec Spec, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined);
+    PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined);

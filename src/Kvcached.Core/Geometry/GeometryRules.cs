@@ -11,8 +11,17 @@ public static class GeometryRules
     /// <summary>Most ranks of one pool.</summary>
     public const int MaxRanks = 1024;
 
+    /// <summary>Most layers of one KV group on one rank.</summary>
+    public const int MaxLayers = 4096;
+
     /// <summary>Most KV groups of one pool.</summary>
     public const int MaxGroups = 64;
+
+    /// <summary>Most page ids of one KV group: tables of them are kept by host, worker and scheduler.</summary>
+    public const int MaxVirtualPages = 1 << 26;
+
+    /// <summary>Most block ids of one KV group: the engine's allocator keeps up to 13 bytes for each.</summary>
+    public const int MaxBlocks = 1 << 26;
 
     /// <summary>Most mapping units of one rank: each costs a driver call and a file descriptor per extent.</summary>
     public const int MaxUnits = 4096;
@@ -24,6 +33,7 @@ public static class GeometryRules
     /// <param name="granularityBytes">The smallest size and alignment that the ranks' drivers map, in bytes.</param>
     public static string? FindProblem(PoolGeometry geometry, long granularityBytes)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(granularityBytes, 1);
         if (!Enum.IsDefined(geometry.Layout))
         {
             return $"There is no layout {(int)geometry.Layout}; use contiguous, grouped or per-layer.";
@@ -39,16 +49,16 @@ public static class GeometryRules
             return $"A pool has 1 to {MaxRanks} ranks.";
         }
 
-        if (geometry.Layout == KvLayout.Grouped ? geometry.LayersPerMapping < 1 : geometry.LayersPerMapping != 0)
+        if (geometry.Layout == KvLayout.Grouped ? geometry.LayersPerMapping is < 1 or > MaxLayers : geometry.LayersPerMapping != 0)
         {
-            return $"Layers per mapping is {geometry.LayersPerMapping}: at least 1 for the grouped layout, and 0 for the others.";
+            return $"Layers per mapping is {geometry.LayersPerMapping}: 1 to {MaxLayers} for the grouped layout, and 0 for the others.";
         }
 
         for (var g = 0; g < geometry.VirtualPageCounts.Length; g++)
         {
-            if (geometry.VirtualPageCounts[g] < 1)
+            if (geometry.VirtualPageCounts[g] is < 1 or > MaxVirtualPages)
             {
-                return $"KV group {g} has {geometry.VirtualPageCounts[g]} virtual pages; it needs at least 1.";
+                return $"KV group {g} has {geometry.VirtualPageCounts[g]} virtual pages; allowed are 1 to {MaxVirtualPages}.";
             }
         }
 
@@ -95,6 +105,14 @@ public static class GeometryRules
                 return problem;
             }
 
+            for (var other = 0; other < g; other++)
+            {
+                if (shape.Groups[other].Name == group.Name)
+                {
+                    return $"KV groups {other} and {g} of rank {rank} are both named '{group.Name}'; names are unique in a pool.";
+                }
+            }
+
             var reference = first.Groups[g];
             if (group.Name != reference.Name || group.Kind != reference.Kind || group.TokensPerBlock != reference.TokensPerBlock
                 || group.BufferCount != reference.BufferCount || group.BlockBytes != reference.BlockBytes || group.PageBytes != reference.PageBytes)
@@ -105,9 +123,9 @@ public static class GeometryRules
 
             arenaBytes += (UInt128)(ulong)group.BytesPerPageId * (uint)geometry.VirtualPageCounts[g];
             var blocks = (UInt128)(uint)geometry.VirtualPageCounts[g] * (ulong)group.PageBytes / (ulong)group.BlockBytes;
-            if (blocks > int.MaxValue)
+            if (blocks > MaxBlocks)
             {
-                return $"KV group {g} would have more than {int.MaxValue} block ids; lower its virtual pages or enlarge its blocks.";
+                return $"KV group {g} would have more than {MaxBlocks} block ids; lower its virtual pages or enlarge its blocks.";
             }
 
             unitCount += geometry.Layout switch
@@ -140,10 +158,10 @@ public static class GeometryRules
             return $"KV group '{group.Name}' has kind {(int)group.Kind}, which doesn't exist.";
         }
 
-        if (group.LayerCount is < 1 or > 4096 || group.BufferCount is < 1 or > 16 || group.TokensPerBlock is < 0 or > 1 << 20)
+        if (group.LayerCount is < 1 or > MaxLayers || group.BufferCount is < 1 or > 16 || group.TokensPerBlock is < 0 or > 1 << 20)
         {
             return $"KV group '{group.Name}' of rank {rank} has {group.LayerCount} layers, {group.BufferCount} buffers and {group.TokensPerBlock} tokens "
-                + "per block; allowed are 1 to 4096, 1 to 16 and 0 to 1048576.";
+                + "per block; allowed are 1 to {MaxLayers}, 1 to 16 and 0 to 1048576.";
         }
 
         if (group.PageBytes <= 0 || group.PageBytes % granularityBytes != 0 || group.PageBytes > 1L << 36)
@@ -157,7 +175,15 @@ public static class GeometryRules
                 + "Enlarge the page for larger blocks.";
         }
 
-        return null;
+        if ((group.Kind == KvGroupKind.State) != (group.TokensPerBlock == 0))
+        {
+            return $"KV group '{group.Name}' is of kind {group.Kind} and has {group.TokensPerBlock} tokens per block; a state has 0, all others at least 1.";
+        }
+
+        return new PageSlots(group.PageBytes, group.BlockBytes).LeastBlocksPerPage < 1
+            ? $"KV group '{group.Name}' has blocks of {group.BlockBytes} bytes in pages of {group.PageBytes}, so that some pages would hold no whole block. "
+                + "Use pages of at least two blocks, or a block that divides the page."
+            : null;
     }
 
     private static string Describe(KvGroupShape group) =>

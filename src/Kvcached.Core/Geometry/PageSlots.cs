@@ -29,15 +29,55 @@ public readonly record struct PageSlots(long PageBytes, long BlockBytes)
         return block.Value >= 0 && start / PageBytes == (start + BlockBytes - 1) / PageBytes;
     }
 
-    /// <summary>Bytes per page, on average over <paramref name="pageCount"/> pages, that no usable block covers.</summary>
-    public double WastedBytesPerPage(int pageCount)
+    /// <summary>
+    /// Whole blocks in the page that has the fewest. 0 when a block larger than half a page leaves some pages without any, or the
+    /// sizes make no sense.
+    /// </summary>
+    public long LeastBlocksPerPage
     {
-        long blocks = 0;
-        for (var page = 0; page < pageCount; page++)
+        get
         {
-            blocks += BlockCountOf(new PageId(page));
+            if (PageBytes < 1 || BlockBytes < 1 || BlockBytes > PageBytes)
+            {
+                return 0;
+            }
+
+            // A page starts at most this far before the next block does.
+            var shift = PageBytes % BlockBytes == 0 ? 0 : BlockBytes - GreatestCommonDivisor;
+            return (PageBytes - shift) / BlockBytes;
+        }
+    }
+
+    /// <summary>Usable blocks in the pages below <paramref name="pageCount"/>.</summary>
+    public int UsableBlocksBefore(int pageCount)
+    {
+        if (pageCount < 1)
+        {
+            return 0;
         }
 
-        return PageBytes - ((double)blocks * BlockBytes / pageCount);
+        // Each page boundary inside the range cuts one block, except where a block starts just there.
+        var cleanBoundaryEvery = BlockBytes / GreatestCommonDivisor;
+        var innerBoundaries = pageCount - 1L;
+        var whole = checked(pageCount * PageBytes) / BlockBytes;
+        return checked((int)(whole - innerBoundaries + (innerBoundaries / cleanBoundaryEvery)));
+    }
+
+    /// <summary>Bytes per page, on average over <paramref name="pageCount"/> pages, that no usable block covers.</summary>
+    public double WastedBytesPerPage(int pageCount) =>
+        PageBytes - ((double)UsableBlocksBefore(pageCount) * BlockBytes / pageCount);
+
+    private long GreatestCommonDivisor
+    {
+        get
+        {
+            var (a, b) = (PageBytes, BlockBytes);
+            while (b != 0)
+            {
+                (a, b) = (b, a % b);
+            }
+
+            return a;
+        }
     }
 }

@@ -6,11 +6,12 @@ namespace Kvcached.Core.Ids;
 /// </summary>
 public readonly record struct PoolId(long Value) : IComparable<PoolId>
 {
-    /// <summary>The <paramref name="serial"/>-th pool (0 to 2^24-1) opened in the epoch with that counter.</summary>
+    /// <summary>The <paramref name="serial"/>-th pool (0 to 2^24-1) opened in the epoch with that counter, which is below 2^39.</summary>
     public static PoolId Create(long epochCounter, int serial)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(epochCounter);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)serial, 1u << 24);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(epochCounter, 1L << 39);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)serial, 1u << 24, nameof(serial));
         return new PoolId((epochCounter << 24) | (uint)serial);
     }
 

@@ -1,0 +1,8 @@
+namespace Kvcached.Host;
+
+/// <summary>Ids of the host's own log events.</summary>
+internal static class EventIds
+{
+    public const int ManagementFault = 1;
+    public const int AkkaManagementFault = 2;
+}

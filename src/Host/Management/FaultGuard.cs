@@ -1,0 +1,25 @@
+namespace Kvcached.Host.Management;
+
+/// <summary>Turns what an endpoint throws into a problem for the caller and a line for the log.</summary>
+internal sealed partial class FaultGuard(RequestDelegate next, ILogger<FaultGuard> log)
+{
+    public async Task InvokeAsync(HttpContext context)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The caller has gone; nobody is left to answer.
+        }
+        catch (Exception exception) when (!context.Response.HasStarted)
+        {
+            LogFault(context.Request.Method, context.Request.Path, exception);
+            await ProblemMapping.Fault().ExecuteAsync(context);
+        }
+    }
+
+    [LoggerMessage(EventIds.ManagementFault, LogLevel.Error, "{Method} {Path} failed")]
+    private partial void LogFault(string method, string path, Exception exception);
+}

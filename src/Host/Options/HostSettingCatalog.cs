@@ -1,0 +1,68 @@
+namespace Kvcached.Host.Options;
+
+/// <summary>Every setting of the host, in the order of the help text.</summary>
+internal static class HostSettingCatalog
+{
+    public const string Gpu = "gpu";
+    public const string Domain = "domain";
+    public const string Hosts = "hosts";
+    public const string Backend = "backend";
+    public const string Memory = "memory";
+    public const string Port = "port";
+    public const string Bind = "bind";
+    public const string Seed = "seed";
+    public const string AllowInsecureRemoting = "allow-insecure-remoting";
+    public const string ManagementPort = "management-port";
+    public const string AkkaManagementPort = "akka-management-port";
+    public const string RunDirectory = "run-dir";
+    public const string ConfigFile = "config";
+    public const string CopierPath = "copier-path";
+    public const string JoinTimeout = "join-timeout";
+    public const string ManagementAskTimeout = "management-ask-timeout";
+    public const string DecisionDeadline = "decision-deadline";
+    public const string SessionLease = "session-lease";
+    public const string RevokeDeadline = "revoke-deadline";
+    public const string RegisterInterval = "register-interval";
+    public const string HousekeepingInterval = "housekeeping-interval";
+    public const string KeptDecay = "kept-decay";
+    public const string MaxKeptPerPool = "max-kept-per-pool";
+    public const string MaxExtentShare = "max-extent-share";
+    public const string MaxWaitingRequests = "max-waiting-requests-per-pool";
+
+    public static IReadOnlyList<HostSetting> All { get; } =
+    [
+        new(Gpu, "GPU", "the GPU to serve: its UUID, its index, 'none' or 'none:K' (no GPU, host memory, id HOST-K); default auto = GPU 0 if there is one, else none"),
+        new(Domain, "NAME", "the domain that it belongs to, 1 to 32 letters, digits and dashes; default 'default'"),
+        new(Hosts, "N", "hosts of the complete domain, 1 to 1024; default 1"),
+        new(Backend, "NAME", "auto, cuda or host; default auto = cuda when there is a GPU"),
+        new(Memory, "SIZE", "bytes that it may lend, such as 40GiB; default auto = 90 % of the GPU's memory less 512 MiB, or a quarter of main memory"),
+        new(Port, "PORT", "port of Akka.Remote, 0 = a free one; default 8550"),
+        new(Bind, "ADDRESS", "IP address that Akka.Remote binds and others reach; default 127.0.0.1"),
+        new(Seed, "HOST:PORT", "a host of the domain to join, repeatable; default none = opens the domain", IsRepeatable: true),
+        new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
+        new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
+        new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
+        new(RunDirectory, "DIR", "directory for what outlives the process, private to the user; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),
+        new(ConfigFile, "FILE", "HOCON file merged over the built-in configuration; its kvcached section may hold these settings"),
+        new(CopierPath, "FILE", "the copier's executable; default beside the host"),
+        new(JoinTimeout, "TIME", "how long joining the cluster may take, 1s to 1h, 0 = for ever; default 2m"),
+        new(ManagementAskTimeout, "TIME", "how long management waits for the coordinator, 50ms to 1m; default 2s"),
+        new(DecisionDeadline, "TIME", "ranks answer a decision by then, or it is aborted, 50ms to 1m; default 2s"),
+        new(SessionLease, "TIME", "a session that isn't renewed for so long ends, 1s to 1h; default 15s"),
+        new(RevokeDeadline, "TIME", "an engine answers a revoke by then, 10ms to 1m; default 250ms"),
+        new(RegisterInterval, "TIME", "how often a rank makes itself known, 50ms to 1m; default 500ms"),
+        new(HousekeepingInterval, "TIME", "how often kept memory is aged and quarantined extents are tried again, 50ms to 1m; default 1s"),
+        new(KeptDecay, "TIME", "memory kept unused above its pool's floor is released after so long, 100ms to 1h, 0 = at the next housekeeping; default 10s"),
+        new(MaxKeptPerPool, "SIZE", "most memory that one pool keeps unused, such as 2GiB, or 'unlimited'; default unlimited"),
+        new(MaxExtentShare, "SHARE", "an extent takes at most this share of its pool's limit, above 0 to 1; default 0.0625"),
+        new(MaxWaitingRequests, "N", "requests that may wait for one pool, 1 to 1000000; default 1024"),
+    ];
+
+    private static readonly Dictionary<string, HostSetting> ByName = All.ToDictionary(setting => Normalize(setting.Key), StringComparer.Ordinal);
+
+    /// <summary>Finds a setting by its name in any of its spellings, or null.</summary>
+    public static HostSetting? Find(string name) => ByName.GetValueOrDefault(Normalize(name));
+
+    private static string Normalize(string name) =>
+        name.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal).ToUpperInvariant();
+}

@@ -1,0 +1,39 @@
+using Kvcached.Actors.Hosting;
+using Kvcached.Gpu.Memory;
+using Kvcached.Gpu.Pools;
+
+namespace Kvcached.Host.Options;
+
+/// <summary>What one host is told: checked, with every default filled in. The device and the run directory are looked at later.</summary>
+internal sealed record KvcachedHostOptions
+{
+    /// <summary>Which device to serve.</summary>
+    public GpuChoice Gpu { get; init; } = new GpuChoice.Automatic();
+
+    /// <summary>Which backend to serve it with.</summary>
+    public BackendChoice Backend { get; init; } = BackendChoice.Auto;
+
+    /// <summary>Bytes that the host may lend; null = derived from the device.</summary>
+    public long? MemoryBytes { get; init; }
+
+    /// <summary>Port of the management HTTP; 0 takes a free one. Default 8558.</summary>
+    public int ManagementPort { get; init; } = 8558;
+
+    /// <summary>Port of Akka.Management's own routes; 0 takes a free one; null = not served.</summary>
+    public int? AkkaManagementPort { get; init; }
+
+    /// <summary>Directory for what outlives the process; null = the user's default.</summary>
+    public string? RunDirectory { get; init; }
+
+    /// <summary>How long joining the cluster may take; zero = for ever. Default 2 minutes.</summary>
+    public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>How long management waits for the coordinator. Default 2 s.</summary>
+    public TimeSpan ManagementAskTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
+    public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };
+
+    /// <summary>What the actors are told; its run directory and device name are filled in once known.</summary>
+    public RankHostOptions Ranks { get; init; } = new() { RunDirectory = string.Empty };
+}

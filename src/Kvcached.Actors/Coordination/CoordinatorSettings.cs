@@ -1,0 +1,39 @@
+namespace Kvcached.Actors.Coordination;
+
+/// <summary>Deadlines and bounds of the coordinator; see <see cref="Hosting.RankHostOptions"/> for what they mean to a user.</summary>
+internal sealed record CoordinatorSettings
+{
+    public required string Domain { get; init; }
+
+    public int ExpectedHosts { get; init; } = 1;
+
+    /// <summary>Ranks answer a decision by then: a map is aborted, an unmap leaves the extent quarantined.</summary>
+    public TimeSpan DecisionDeadline { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>What a rank hasn't answered is sent again after this long.</summary>
+    public TimeSpan ResendInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Ranks open a pool (reserve its arena, create its floor) by then.</summary>
+    public TimeSpan OpenDeadline { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>A session that isn't renewed for so long ends.</summary>
+    public TimeSpan SessionLease { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>An engine answers a revoke by then.</summary>
+    public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Longest deadline that an engine may set for a request.</summary>
+    public TimeSpan MaxRequestDeadline { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>An extent takes at most its pool's limit divided by this.</summary>
+    public int ExtentShareDivisor { get; init; } = 16;
+
+    /// <summary>Requests that may wait for one pool.</summary>
+    public int MaxWaitingRequestsPerPool { get; init; } = 1024;
+
+    /// <summary>Answers of one session that it hasn't acknowledged, at most.</summary>
+    public int MaxUnackedAnswersPerSession { get; init; } = 4096;
+
+    /// <summary>Decisions of a pool that can be replayed; a rank further behind gets the whole table.</summary>
+    public int MaxLoggedDecisions { get; init; } = 256;
+}

@@ -1,0 +1,323 @@
+using System.Collections.Immutable;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>
+/// Decisions: one at a time per pool, carried out by all its ranks. A map is granted when all ranks show the expected digest, else
+/// undone on all of them; an unmap rolls forward only.
+/// </content>
+internal sealed partial class DomainState
+{
+    private static readonly TimeSpan NoDeadline = TimeSpan.MaxValue;
+
+    /// <summary>Starts what can be started: returns first, since they free memory, then requests in the order they came.</summary>
+    private void Pump(PoolState pool)
+    {
+        while (pool.Phase == PoolPhase.Ready && pool.Flight is null)
+        {
+            if (pool.Frees.TryDequeue(out var free))
+            {
+                StartUnmap(pool, free);
+                return;
+            }
+
+            if (pool.Allocations.First is not { } head || !TryStartOrRefuse(pool, head.Value))
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>False when the request must go on waiting.</summary>
+    private bool TryStartOrRefuse(PoolState pool, PendingAllocation waiting)
+    {
+        if (FindUnavailableRank(pool) is { } gpu)
+        {
+            EndHead(pool);
+            Refuse(waiting.Request, RefusalReason.RankUnavailable, $"{gpu} can't be reached, or is still recovering; no page is granted that one rank of {pool.Id} doesn't have.");
+            return true;
+        }
+
+        switch (ReserveMemory(pool, waiting, out var refusal))
+        {
+            case Reservation.Refused:
+                EndHead(pool);
+                Refuse(waiting.Request, refusal!);
+                return true;
+            case Reservation.Wait:
+                return false;
+        }
+
+        var group = waiting.Request.Group;
+        var allocation = pool.PageIds[group].TryAllocate(waiting.Request.PageCount, LargestOrder(pool, group));
+        EndHead(pool);
+        if (!allocation.IsGranted)
+        {
+            CancelReservation(pool, waiting.Request);
+            Refuse(waiting.Request, RefusalReason.VirtualSpaceExhausted,
+                $"{pool.Id} group {group}: {waiting.Request.PageCount} page ids wanted, {allocation.FreePageCount} free ({allocation.Refusal}). Return extents, or open the pool with more virtual pages.");
+            return true;
+        }
+
+        StartMap(pool, waiting, allocation.Extents);
+        return true;
+    }
+
+    private void EndHead(PoolState pool)
+    {
+        pool.Allocations.RemoveFirst();
+        StopWaitingForMemory(pool);
+    }
+
+    private void StartMap(PoolState pool, PendingAllocation waiting, ImmutableArray<Extent> extents)
+    {
+        var expected = pool.Table.Digest;
+        foreach (var extent in extents)
+        {
+            expected = expected.With(extent);
+        }
+
+        var request = waiting.Request;
+        Launch(pool, new Flight
+        {
+            Decision = new Decision(pool.Id, Epoch, ++pool.Seq, DecisionKind.Map, extents, 0, request.Session, request.Request, request.AckedThrough),
+            Expected = expected,
+            Awaiting = RankSet.All(pool.RankCount),
+            DeadlineAt = Min(_now + _settings.DecisionDeadline, waiting.DeadlineAt),
+            Allocation = waiting,
+        });
+    }
+
+    private void StartUnmap(PoolState pool, PendingFree free)
+    {
+        pool.Leave(free.Extents);
+        Launch(pool, new Flight
+        {
+            Decision = new Decision(
+                pool.Id, Epoch, ++pool.Seq, DecisionKind.Unmap, free.Extents, 0,
+                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default),
+            Expected = pool.Table.Digest,
+            Awaiting = RankSet.All(pool.RankCount),
+            DeadlineAt = _now + _settings.DecisionDeadline,
+            Free = free,
+        });
+    }
+
+    /// <summary>Undoes the map in flight on all ranks; its page ids and bytes stay taken until all have said that they did.</summary>
+    private void Abort(PoolState pool, Refusal because)
+    {
+        var map = pool.Flight!.Decision;
+        Refuse(pool.Flight.Allocation!.Request, because);
+        Meters.Aborts++;
+        CommitReservation(pool, map.Extents);
+        foreach (var extent in map.Extents)
+        {
+            pool.Leaving.Add(extent);
+        }
+
+        Launch(pool, new Flight
+        {
+            Decision = map with { Seq = ++pool.Seq, Kind = DecisionKind.Abort, AbortedSeq = map.Seq },
+            Expected = pool.Table.Digest,
+            Awaiting = RankSet.All(pool.RankCount),
+            DeadlineAt = NoDeadline,
+        });
+    }
+
+    private void Launch(PoolState pool, Flight flight)
+    {
+        pool.Flight = flight;
+        pool.Log.Append(flight.Decision, flight.Expected);
+        Meters.Decisions++;
+        var command = new RankProtocol.Decide(flight.Decision);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            pool.Progress[rank].SentAt = _now;
+            _port.ToRank(pool.Gpus[rank], command);
+        }
+    }
+
+    /// <summary>A rank's answer to a decision, or to a table.</summary>
+    public void Decided(TimeSpan now, DecisionAnswer answer)
+    {
+        _now = now;
+        if (answer.Outcome == DecisionOutcome.StaleEpoch && answer.Epoch > Epoch)
+        {
+            _port.StepDown(answer.Epoch);
+            return;
+        }
+
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || !IsCurrent(answer.Gpu, answer.Incarnation))
+        {
+            return;
+        }
+
+        var rank = pool.RankOf(answer.Gpu);
+        if (rank < 0 || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
+        {
+            return;
+        }
+
+        if (answer.Outcome == DecisionOutcome.NeedsTable)
+        {
+            Stop(pool, $"{answer.Gpu} has no table of {pool.Id} in {Epoch}");
+        }
+        else if (answer.Epoch != Epoch)
+        {
+            return;
+        }
+        else if (pool.Phase == PoolPhase.Stopped)
+        {
+            TableInstalled(pool, rank, answer);
+        }
+        else if (answer.Outcome == DecisionOutcome.Gap)
+        {
+            pool.Progress[rank].AnsweredThrough = Math.Min(answer.LastSeq, pool.Seq);
+            Replay(pool, rank);
+        }
+        else if (pool.Log.TryFind(answer.Seq, out var entry))
+        {
+            TakeAnswer(pool, rank, answer, entry);
+        }
+
+        Pump(pool);
+    }
+
+    private void TakeAnswer(PoolState pool, int rank, DecisionAnswer answer, DecisionLog.Entry entry)
+    {
+        pool.Progress[rank].AnsweredThrough = Math.Max(pool.Progress[rank].AnsweredThrough, answer.Seq);
+        var flight = pool.Flight;
+        var isInFlight = flight is not null && flight.Decision.Seq == answer.Seq;
+        if (entry.Decision.Kind == DecisionKind.Map)
+        {
+            if (!isInFlight)
+            {
+                return;
+            }
+
+            if (answer.Outcome == DecisionOutcome.Refused)
+            {
+                Abort(pool, answer.Refusal ?? new Refusal(RefusalReason.DriverFailed, $"{answer.Gpu} refused {entry.Decision}."));
+                return;
+            }
+        }
+        else
+        {
+            SettleLeaving(pool, rank, entry.Decision.Extents, answer.Quarantined);
+        }
+
+        // A rank that lags shows the digest of that earlier table: the log has what it must be.
+        if (answer.Outcome == DecisionOutcome.Applied && answer.Digest != entry.Expected)
+        {
+            Meters.DigestMismatches++;
+            Stop(pool, $"{answer.Gpu} shows digest {answer.Digest} after {entry.Decision} instead of {entry.Expected}");
+            return;
+        }
+
+        if (isInFlight && flight!.Awaiting.Remove(rank) && flight.Awaiting.Count == 0)
+        {
+            Land(pool, flight);
+        }
+    }
+
+    /// <summary>Every rank has answered.</summary>
+    private void Land(PoolState pool, Flight flight)
+    {
+        pool.Flight = null;
+        if (flight.Allocation is { } allocation)
+        {
+            CommitReservation(pool, flight.Decision.Extents);
+            pool.Enter(flight.Decision);
+            Meters.MapGranted(_now - allocation.ReceivedAt);
+            Answer(new EngineProtocol.PagesAllocated(allocation.Request.Session, allocation.Request.Request, pool.Id, flight.Decision.Extents));
+        }
+        else if (flight.Free is { } free)
+        {
+            Meters.UnmapCompleted(_now - free.ReceivedAt);
+            AnswerFreed(pool, free);
+        }
+
+        MemoryWasFreed();
+    }
+
+    private void ExpireFlight(PoolState pool)
+    {
+        if (pool.Phase != PoolPhase.Ready || pool.Flight is not { } flight || _now < flight.DeadlineAt)
+        {
+            return;
+        }
+
+        var missing = string.Join(", ", flight.Awaiting.Ranks().Select(r => pool.Gpus[r]));
+        if (flight.Decision.Kind == DecisionKind.Map)
+        {
+            Abort(pool, new Refusal(RefusalReason.DeadlineExceeded, $"{missing} didn't map {flight.Decision.Extents.Length} extents of {pool.Id} in time; they are undone on all ranks."));
+            return;
+        }
+
+        // Rolls forward: the extents stay out of the table, and wait in quarantine for the ranks that didn't answer.
+        foreach (var rank in flight.Awaiting.Ranks())
+        {
+            Quarantine(pool, rank, flight.Decision.Extents);
+        }
+
+        Land(pool, flight);
+    }
+
+    /// <summary>Sends again what a rank hasn't answered for a while.</summary>
+    private void SendAgain(PoolState pool)
+    {
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var progress = pool.Progress[rank];
+            if (_now - progress.SentAt < _settings.ResendInterval)
+            {
+                continue;
+            }
+
+            if (pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Stopped)
+            {
+                if (pool.PhaseAwaiting.Contains(rank))
+                {
+                    SendPhaseCommand(pool, rank);
+                }
+            }
+            else if (pool.Phase == PoolPhase.Ready && progress.AnsweredThrough < pool.Seq)
+            {
+                Replay(pool, rank);
+            }
+        }
+    }
+
+    private void Replay(PoolState pool, int rank)
+    {
+        var progress = pool.Progress[rank];
+        progress.SentAt = _now;
+        if (!pool.Log.TryReadAfter(progress.AnsweredThrough, out var entries))
+        {
+            Stop(pool, $"{pool.Gpus[rank]} is too far behind in {pool.Id}");
+            return;
+        }
+
+        foreach (var entry in entries)
+        {
+            _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
+        }
+    }
+
+    private byte LargestOrder(PoolState pool, int group)
+    {
+        var order = Extent.MaxOrder;
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var limit = EffectiveLimit(pool.Spec, _ranks[pool.Gpus[rank]]);
+            order = Math.Min(order, ExtentCap.LargestOrder(limit, pool.Layouts[rank].ShapeOf(group).BytesPerPageId, _settings.ExtentShareDivisor));
+        }
+
+        return order;
+    }
+
+    private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;
+}

@@ -1,0 +1,305 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Geometry;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>Opening and closing pools on all their ranks.</content>
+internal sealed partial class DomainState
+{
+    /// <summary>A rank opened or closed a pool, or could not.</summary>
+    public void RankPoolAnswered(TimeSpan now, RankProtocol.RankPoolAnswer answer)
+    {
+        _now = now;
+        if (answer.Epoch != Epoch || !_pools.TryGetValue(answer.Pool, out var pool) || !IsCurrent(answer.Gpu, answer.Incarnation))
+        {
+            return;
+        }
+
+        var rank = pool.RankOf(answer.Gpu);
+        if (rank < 0)
+        {
+            return;
+        }
+
+        if (pool.Phase == PoolPhase.Opening)
+        {
+            if (!answer.IsOpen)
+            {
+                FailOpening(pool, answer.Refusal ?? new Refusal(RefusalReason.RankUnavailable, $"{answer.Gpu} didn't open {pool.Id}."));
+            }
+            else if (pool.PhaseAwaiting.Remove(rank) && pool.PhaseAwaiting.Count == 0)
+            {
+                pool.Phase = PoolPhase.Ready;
+                if (pool.Opener is { } opener)
+                {
+                    pool.Opener = null;
+                    Answer(new EngineProtocol.PoolOpened(opener.Session, opener.Request, pool.Id, []));
+                }
+
+                Pump(pool);
+            }
+        }
+        else if (pool.Phase == PoolPhase.Closing && !answer.IsOpen && pool.PhaseAwaiting.Remove(rank))
+        {
+            LetGo(pool, rank);
+            FinishClosing(pool);
+        }
+    }
+
+    private void OpenPool(EngineProtocol.OpenPool request, SessionState session)
+    {
+        if (FindSpecProblem(request.Spec) is { } problem)
+        {
+            Refuse(request, problem);
+            return;
+        }
+
+        var spec = request.Spec;
+        if (_poolNames.TryGetValue(spec.Name, out var existing))
+        {
+            var other = _pools[existing];
+            if (other.Owner == session.Id && other.Spec == spec && other.Phase == PoolPhase.Ready)
+            {
+                Answer(new EngineProtocol.PoolOpened(session.Id, request.Request, other.Id, [.. other.Table.Enumerate()]));
+                return;
+            }
+
+            Refuse(request, RefusalReason.NameInUse, $"Pool '{spec.Name}' is open in this domain ({other.Id}, {NameOfEngine(other.Owner)}, {other.Phase}). Choose another name, or close it first.");
+            return;
+        }
+
+        var admitted = new List<RankView>();
+        foreach (var gpu in spec.Geometry.Ranks.Select(r => r.Gpu).Order())
+        {
+            var view = _ranks[gpu];
+            var limit = EffectiveLimit(spec, view);
+            if (!view.Ledger.TryAdmit(NextPoolId, limit, spec.FloorBytes, spec.Weight, out var refusal))
+            {
+                foreach (var earlier in admitted)
+                {
+                    earlier.Ledger.Forget(NextPoolId);
+                }
+
+                Refuse(request, Describe(refusal, gpu));
+                return;
+            }
+
+            admitted.Add(view);
+        }
+
+        var pool = new PoolState(NextPoolId, spec, session.Id, PoolPhase.Opening, _settings)
+        {
+            Opener = request,
+            PhaseDeadlineAt = _now + _settings.OpenDeadline,
+        };
+        _lastPoolSerial++;
+        pool.PhaseAwaiting = RankSet.All(pool.RankCount);
+        _pools.Add(pool.Id, pool);
+        _poolNames.Add(spec.Name, pool.Id);
+        session.Pools.Add(pool.Id);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            SendPhaseCommand(pool, rank);
+        }
+    }
+
+    private PoolId NextPoolId => PoolId.Create(Epoch.Counter, _lastPoolSerial + 1);
+
+    /// <summary>The first thing wrong with what an engine asks for; null when it can be opened.</summary>
+    private Refusal? FindSpecProblem(PoolSpec? spec)
+    {
+        if (spec?.Geometry is null || !IsPoolName(spec.Name))
+        {
+            return new Refusal(RefusalReason.BadGeometry, "A pool needs a geometry and a name of 1 to 64 letters, digits, dots, dashes or underscores.");
+        }
+
+        if (spec.Target != PoolTarget.Host)
+        {
+            return new Refusal(RefusalReason.NotSupported, $"Pool '{spec.Name}': target {spec.Target} needs workers to attach, which these hosts don't take. Use target Host.");
+        }
+
+        if (spec.Weight is < 1 or > 1_000_000 || spec.LimitBytes < 0 || spec.FloorBytes < 0 || (spec.LimitBytes > 0 && spec.FloorBytes > spec.LimitBytes))
+        {
+            return new Refusal(RefusalReason.BadLimit,
+                $"Pool '{spec.Name}': limit {spec.LimitBytes}, floor {spec.FloorBytes}, weight {spec.Weight}; limit and floor are at least 0, the floor at most the limit, the weight 1 to 1000000.");
+        }
+
+        if (spec.Geometry.Ranks.IsDefaultOrEmpty)
+        {
+            return new Refusal(RefusalReason.BadGeometry, $"Pool '{spec.Name}' has no ranks.");
+        }
+
+        var granularity = 1L;
+        foreach (var rank in spec.Geometry.Ranks)
+        {
+            if (rank is null || !_ranks.TryGetValue(rank.Gpu, out var view))
+            {
+                return new Refusal(RefusalReason.UnknownGpu,
+                    $"Pool '{spec.Name}' wants {rank?.Gpu}, which no host of domain '{_settings.Domain}' lends. Known: {string.Join(", ", _ranks.Keys.Order())}.");
+            }
+
+            if (!view.IsAvailable)
+            {
+                return new Refusal(RefusalReason.RankUnavailable, $"The host of {rank.Gpu} can't be reached, or is still recovering. Try again.");
+            }
+
+            granularity = Math.Max(granularity, view.GranularityBytes);
+        }
+
+        return GeometryRules.FindProblem(spec.Geometry, granularity) is { } problem ? new Refusal(RefusalReason.BadGeometry, problem) : null;
+    }
+
+    private static bool IsPoolName(string? name) =>
+        name is { Length: >= 1 and <= 64 } && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_');
+
+    private static long EffectiveLimit(PoolSpec spec, RankView view) =>
+        spec.LimitBytes == 0 ? view.Ledger.CapacityBytes : Math.Min(spec.LimitBytes, view.Ledger.CapacityBytes);
+
+    private string NameOfEngine(SessionId owner) => _sessions.TryGetValue(owner, out var session) ? $"engine '{session.EngineName}'" : "no engine";
+
+    private void ClosePool(EngineProtocol.ClosePool request, SessionState session)
+    {
+        if (TryFindOwnPool(request, request.Pool, session, out var pool))
+        {
+            BeginClosing(pool, request, null);
+        }
+    }
+
+    private void FailOpening(PoolState pool, Refusal refusal)
+    {
+        if (pool.Opener is { } opener)
+        {
+            pool.Opener = null;
+            Refuse(opener, refusal);
+        }
+
+        BeginClosing(pool, null, null);
+    }
+
+    /// <summary>From here on the pool only shrinks: requests are refused, and every rank releases all of it.</summary>
+    private void BeginClosing(PoolState pool, EngineProtocol.IRequest? closer, Refusal? because)
+    {
+        if (pool.Phase == PoolPhase.Closing)
+        {
+            return;
+        }
+
+        var reason = because ?? new Refusal(RefusalReason.UnknownPool, $"{pool.Id} is being closed.");
+        if (pool.Opener is { } opener)
+        {
+            Refuse(opener, reason);
+        }
+
+        if (pool.Flight is { } flight)
+        {
+            if (flight.Allocation is { } inFlight)
+            {
+                Refuse(inFlight.Request, reason);
+            }
+
+            AnswerFreed(pool, flight.Free);
+        }
+
+        foreach (var waiting in pool.Allocations)
+        {
+            Refuse(waiting.Request, reason);
+        }
+
+        foreach (var free in pool.Frees)
+        {
+            AnswerFreed(pool, free);
+        }
+
+        pool.Allocations.Clear();
+        pool.Frees.Clear();
+        pool.Flight = null;
+        StopWaitingForMemory(pool);
+        DropRevokesOf(pool);
+        pool.Phase = PoolPhase.Closing;
+        pool.Opener = closer;
+        pool.ClosingBecause = because;
+        pool.PhaseAwaiting = RankSet.Empty(pool.RankCount);
+        if (because is not null)
+        {
+            _port.ToEngine(pool.Owner, new EngineProtocol.PoolWithdrawn(pool.Owner, pool.Id, because));
+        }
+
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            // A rank that is gone has nothing to release.
+            if (_ranks.ContainsKey(pool.Gpus[rank]))
+            {
+                pool.PhaseAwaiting.Add(rank);
+                SendPhaseCommand(pool, rank);
+            }
+        }
+
+        FinishClosing(pool);
+    }
+
+    private void FinishClosing(PoolState pool)
+    {
+        if (pool.PhaseAwaiting.Count > 0)
+        {
+            return;
+        }
+
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            LetGo(pool, rank);
+        }
+
+        _pools.Remove(pool.Id);
+        if (_poolNames.TryGetValue(pool.Spec.Name, out var named) && named == pool.Id)
+        {
+            _poolNames.Remove(pool.Spec.Name);
+        }
+
+        if (_sessions.TryGetValue(pool.Owner, out var session))
+        {
+            session.Pools.Remove(pool.Id);
+        }
+
+        if (pool.Opener is { } closer)
+        {
+            Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
+        }
+
+        MemoryWasFreed();
+    }
+
+    private void LetGo(PoolState pool, int rank)
+    {
+        if (_ranks.TryGetValue(pool.Gpus[rank], out var view))
+        {
+            view.Ledger.Forget(pool.Id);
+        }
+    }
+
+    private void SendPhaseCommand(PoolState pool, int rank)
+    {
+        pool.Progress[rank].SentAt = _now;
+        RankProtocol.ICommand? command = pool.Phase switch
+        {
+            PoolPhase.Opening => new RankProtocol.OpenRankPool(Epoch, pool.Id, rank, pool.Spec, pool.Owner),
+            PoolPhase.Closing => new RankProtocol.CloseRankPool(Epoch, pool.Id),
+            PoolPhase.Stopped => new RankProtocol.InstallTable(Epoch, pool.Id, pool.Seq, pool.Entries()),
+            _ => null,
+        };
+        if (command is not null)
+        {
+            _port.ToRank(pool.Gpus[rank], command);
+        }
+    }
+
+    private void ExpirePhase(PoolState pool)
+    {
+        if (pool.Phase == PoolPhase.Opening && _now >= pool.PhaseDeadlineAt)
+        {
+            var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
+            FailOpening(pool, new Refusal(RefusalReason.DeadlineExceeded, $"{missing} didn't open pool '{pool.Spec.Name}' within {_settings.OpenDeadline.TotalSeconds:0.#} s."));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>Ranks as they come, report, vanish and come back.</content>
+internal sealed partial class DomainState
+{
+    /// <summary>True while the coordinator waits for hosts that the domain should have.</summary>
+    public bool IsRecovering => _ranks.Values.Any(r => !r.HasReported) || _pools.Values.Any(p => p.Phase == PoolPhase.Recovering);
+
+    /// <summary>
+    /// A rank makes itself known. A new one is asked what it holds; one that is known is left alone, unless its process is another one.
+    /// </summary>
+    /// <param name="now">Time on the coordinator's clock.</param>
+    /// <param name="registration">What it says of itself.</param>
+    /// <param name="address">Address of its node, for people.</param>
+    public void RegisterRank(TimeSpan now, RankProtocol.RegisterRank registration, string address)
+    {
+        _now = now;
+        if (registration.HighestEpoch > Epoch)
+        {
+            _port.StepDown(registration.HighestEpoch);
+            return;
+        }
+
+        if (registration.Domain != _settings.Domain || registration.CapacityBytes <= 0 || registration.GranularityBytes <= 0)
+        {
+            _port.ToRank(registration.Gpu, new RankProtocol.RankRejected(Epoch, new Refusal(RefusalReason.UnknownDomain,
+                $"{registration.Gpu} of domain '{registration.Domain}' with {registration.CapacityBytes} bytes can't join domain '{_settings.Domain}'.")));
+            return;
+        }
+
+        if (_ranks.TryGetValue(registration.Gpu, out var known))
+        {
+            if (known.Incarnation == registration.Incarnation)
+            {
+                known.IsReachable = true;
+                if (!known.HasReported)
+                {
+                    _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
+                }
+
+                return;
+            }
+
+            RankLost(now, known.Gpu, known.Incarnation, $"its host was replaced by {registration.Incarnation}");
+        }
+
+        _ranks[registration.Gpu] = new RankView(registration, address);
+        _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
+    }
+
+    /// <summary>A rank says what it holds, in answer to <see cref="RankProtocol.ReportRank"/>.</summary>
+    public void RankReported(TimeSpan now, RankProtocol.RankReported report)
+    {
+        _now = now;
+        if (report.Epoch != Epoch || !_ranks.TryGetValue(report.Gpu, out var view) || view.Incarnation != report.Incarnation || report.Pools.IsDefault)
+        {
+            return;
+        }
+
+        view.HasReported = true;
+        foreach (var pool in report.Pools)
+        {
+            TakeReport(view, pool);
+        }
+
+        // A pool that this coordinator has open there but that the rank doesn't know is lost with the rank's memory of it.
+        foreach (var pool in _pools.Values.ToArray())
+        {
+            var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped))
+            {
+                Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
+            }
+
+            Pump(pool);
+        }
+    }
+
+    /// <summary>The rank's node can't be reached, or can again. Nothing is granted without it meanwhile.</summary>
+    public void RankReachable(TimeSpan now, GpuId gpu, HostIncarnation incarnation, bool isReachable)
+    {
+        _now = now;
+        if (IsCurrent(gpu, incarnation))
+        {
+            _ranks[gpu].IsReachable = isReachable;
+            foreach (var pool in _pools.Values.ToArray())
+            {
+                Pump(pool);
+            }
+        }
+    }
+
+    /// <summary>The rank's process is gone, and with it the memory of every pool that it mapped for.</summary>
+    public void RankLost(TimeSpan now, GpuId gpu, HostIncarnation incarnation, string why)
+    {
+        _now = now;
+        if (!IsCurrent(gpu, incarnation))
+        {
+            return;
+        }
+
+        _port.Warn($"{gpu} ({incarnation}) is lost: {why}");
+        _ranks.Remove(gpu);
+        foreach (var pool in _pools.Values.Where(p => p.RankOf(gpu) >= 0).ToArray())
+        {
+            if (pool.Phase == PoolPhase.Closing)
+            {
+                pool.PhaseAwaiting.Remove(pool.RankOf(gpu));
+                FinishClosing(pool);
+            }
+            else if (pool.Phase == PoolPhase.Opening)
+            {
+                FailOpening(pool, new Refusal(RefusalReason.RankUnavailable, $"The host of {gpu} ended while pool '{pool.Spec.Name}' was being opened."));
+            }
+            else if (pool.Phase != PoolPhase.Recovering)
+            {
+                Withdraw(pool, $"the host of {gpu} ended");
+            }
+        }
+    }
+
+    /// <summary>A rank follows a newer coordinator.</summary>
+    public void EpochRefused(TimeSpan now, RankProtocol.EpochRefused reply)
+    {
+        _now = now;
+        if (reply.Current > Epoch)
+        {
+            _port.StepDown(reply.Current);
+        }
+    }
+
+    /// <summary>Extents that were quarantined on a rank are free there now.</summary>
+    public void QuarantineCleared(TimeSpan now, RankProtocol.QuarantineCleared reply)
+    {
+        _now = now;
+        if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault && pool.RankOf(reply.Gpu) is var rank and >= 0)
+        {
+            SettleLeaving(pool, rank, reply.Extents, []);
+            MemoryWasFreed();
+            Pump(pool);
+        }
+    }
+
+    private bool IsCurrent(GpuId gpu, HostIncarnation incarnation) => _ranks.TryGetValue(gpu, out var view) && view.Incarnation == incarnation;
+
+    private void Withdraw(PoolState pool, string why)
+    {
+        _port.Warn($"{pool.Id} ('{pool.Spec.Name}') is withdrawn: {why}");
+        BeginClosing(pool, null, new Refusal(RefusalReason.PoolLost, $"Pool '{pool.Spec.Name}' lost its memory: {why}. Its blocks are gone; open it anew."));
+    }
+}

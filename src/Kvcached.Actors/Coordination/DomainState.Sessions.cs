@@ -1,0 +1,137 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>Sessions of engines, and the door that every request passes.</content>
+internal sealed partial class DomainState
+{
+    /// <summary>Opens a session or renews its lease.</summary>
+    public void OpenSession(TimeSpan now, EngineProtocol.OpenSession command)
+    {
+        _now = now;
+        if (command.Domain != _settings.Domain)
+        {
+            _port.ToEngine(command.Session, new EngineProtocol.SessionRefused(command.Session, new Refusal(
+                RefusalReason.UnknownDomain, $"This is domain '{_settings.Domain}', not '{command.Domain}'. Name the domain that the hosts were started with.")));
+            return;
+        }
+
+        if (command.Session.Value == Guid.Empty || string.IsNullOrWhiteSpace(command.EngineName) || command.EngineName.Length > 64)
+        {
+            _port.ToEngine(command.Session, new EngineProtocol.SessionRefused(command.Session, new Refusal(
+                RefusalReason.UnknownSession, "A session needs an id other than zero and an engine name of 1 to 64 characters.")));
+            return;
+        }
+
+        var leaseEnds = now + _settings.SessionLease;
+        if (_sessions.TryGetValue(command.Session, out var session))
+        {
+            session.LeaseEnds = leaseEnds;
+            session.EngineName = command.EngineName;
+        }
+        else
+        {
+            _sessions.Add(command.Session, new SessionState(command.Session, command.EngineName, leaseEnds));
+        }
+
+        _port.ToEngine(command.Session, new EngineProtocol.SessionOpened(command.Session, Epoch, _settings.SessionLease));
+    }
+
+    /// <summary>Ends a session at its engine's wish.</summary>
+    public void CloseSession(TimeSpan now, SessionId id)
+    {
+        _now = now;
+        if (_sessions.TryGetValue(id, out var session))
+        {
+            EndSession(session, null);
+        }
+
+        _port.ToEngine(id, new EngineProtocol.SessionClosed(id));
+    }
+
+    /// <summary>Any request: answered from memory when it was asked before, else carried out.</summary>
+    public void Receive(TimeSpan now, EngineProtocol.IRequest request)
+    {
+        _now = now;
+        if (!_sessions.TryGetValue(request.Session, out var session))
+        {
+            Meters.Refusals++;
+            _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
+                RefusalReason.UnknownSession, $"{request.Session} isn't open here: it was never opened, was closed, or its lease ended. Open a new session.")));
+            return;
+        }
+
+        switch (session.Admit(request, _settings.MaxUnackedAnswersPerSession, out var answer))
+        {
+            case SessionState.Verdict.Answered:
+                _port.ToEngine(request.Session, answer!);
+                return;
+            case SessionState.Verdict.Pending:
+                return;
+            case SessionState.Verdict.Reused:
+                Meters.Refusals++;
+                _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
+                    RefusalReason.RequestIdReused, $"{request.Request} of {request.Session} was used before, for something else, or its answer was acknowledged. Use a new id.")));
+                return;
+            case SessionState.Verdict.TooMany:
+                Meters.Refusals++;
+                _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
+                    RefusalReason.Busy, $"{_settings.MaxUnackedAnswersPerSession} answers of {request.Session} wait to be acknowledged. Raise AckedThrough.")));
+                return;
+        }
+
+        switch (request)
+        {
+            case EngineProtocol.OpenPool open:
+                OpenPool(open, session);
+                break;
+            case EngineProtocol.ClosePool close:
+                ClosePool(close, session);
+                break;
+            case EngineProtocol.AllocatePages allocate:
+                Allocate(allocate, session);
+                break;
+            case EngineProtocol.FreeExtents free:
+                Free(free, session);
+                break;
+        }
+    }
+
+    /// <summary>Takes note of what an engine could give up.</summary>
+    public void ReportWarm(TimeSpan now, EngineProtocol.ReportWarmExtents report)
+    {
+        _now = now;
+        if (_pools.TryGetValue(report.Pool, out var pool) && pool.Owner == report.Session && !report.Extents.IsDefault)
+        {
+            pool.Warm = report.Extents.Length <= pool.Table.ExtentCount ? report.Extents : [];
+            pool.WarmReportedAt = now;
+            MemoryWasFreed();
+        }
+    }
+
+    private bool TryFindOwnPool(EngineProtocol.IRequest request, PoolId id, SessionState session, out PoolState pool)
+    {
+        if (_pools.TryGetValue(id, out pool!) && pool.Owner == session.Id && pool.Phase != PoolPhase.Closing)
+        {
+            return true;
+        }
+
+        Refuse(request, RefusalReason.UnknownPool, $"{id} is no open pool of {session.Id}; it may have been closed or withdrawn.");
+        return false;
+    }
+
+    private void EndSession(SessionState session, string? why)
+    {
+        foreach (var id in session.Pools.ToArray())
+        {
+            if (_pools.TryGetValue(id, out var pool))
+            {
+                BeginClosing(pool, null, why is null ? null : new Refusal(RefusalReason.UnknownSession, why));
+            }
+        }
+
+        _sessions.Remove(session.Id);
+    }
+}

@@ -1,0 +1,219 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>
+/// Whole tables: a pool whose ranks don't agree is stopped and gets its table installed anew; a new coordinator rebuilds the tables from
+/// what the ranks hold.
+/// </content>
+internal sealed partial class DomainState
+{
+    /// <summary>No more grants until every rank has the coordinator's table.</summary>
+    private void Stop(PoolState pool, string why)
+    {
+        if (pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
+        {
+            return;
+        }
+
+        _port.Warn($"{pool.Id} ('{pool.Spec.Name}') is stopped, its table is installed anew: {why}");
+        if (pool.Flight is { } flight)
+        {
+            if (flight.Allocation is { } allocation)
+            {
+                Refuse(allocation.Request, RefusalReason.PoolStopped, $"The ranks of {pool.Id} disagreed ({why}); its table is being installed anew. Try again.");
+                CommitReservation(pool, flight.Decision.Extents);
+                foreach (var extent in flight.Decision.Extents)
+                {
+                    pool.Leaving.Add(extent);
+                }
+            }
+
+            AnswerFreed(pool, flight.Free);
+            pool.Flight = null;
+        }
+
+        InstallTable(pool);
+    }
+
+    private void InstallTable(PoolState pool)
+    {
+        pool.Phase = PoolPhase.Stopped;
+        pool.Seq++;
+        pool.Log.Clear();
+        pool.PhaseAwaiting = RankSet.All(pool.RankCount);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            SendPhaseCommand(pool, rank);
+        }
+    }
+
+    private void TableInstalled(PoolState pool, int rank, DecisionAnswer answer)
+    {
+        if (answer.Seq != pool.Seq || !pool.PhaseAwaiting.Contains(rank))
+        {
+            return;
+        }
+
+        if (answer.Outcome != DecisionOutcome.Applied)
+        {
+            Withdraw(pool, $"{answer.Gpu} can't take the pool's table ({answer.Refusal})");
+            return;
+        }
+
+        if (answer.Digest != pool.Table.Digest)
+        {
+            Meters.DigestMismatches++;
+            Withdraw(pool, $"{answer.Gpu} shows digest {answer.Digest} for a table of digest {pool.Table.Digest}");
+            return;
+        }
+
+        pool.Progress[rank].AnsweredThrough = answer.Seq;
+        SettleLeaving(pool, rank, [.. pool.Leaving.Extents], answer.Quarantined);
+        if (pool.PhaseAwaiting.Remove(rank) && pool.PhaseAwaiting.Count == 0)
+        {
+            pool.Phase = PoolPhase.Ready;
+            MemoryWasFreed();
+        }
+    }
+
+    /// <summary>One rank's account of one pool.</summary>
+    private void TakeReport(RankView view, RankPoolReport report)
+    {
+        if (!_pools.TryGetValue(report.Pool, out var pool))
+        {
+            if (IsOwnId(report.Pool) || !IsUsable(report))
+            {
+                // Closed here while the rank couldn't be reached, or nothing that can be made sense of.
+                _port.ToRank(view.Gpu, new RankProtocol.CloseRankPool(Epoch, report.Pool));
+                return;
+            }
+
+            pool = new PoolState(report.Pool, report.Spec, report.Owner, PoolPhase.Recovering, _settings);
+            _pools.Add(pool.Id, pool);
+            _poolNames.TryAdd(report.Spec.Name, pool.Id);
+            AdoptSession(report);
+        }
+
+        var rank = pool.RankOf(view.Gpu);
+        if (pool.Phase == PoolPhase.Recovering)
+        {
+            if (rank != report.Rank || pool.Spec != report.Spec)
+            {
+                Withdraw(pool, $"{view.Gpu} holds another shape of it");
+                return;
+            }
+
+            pool.Reports[rank] = report;
+            if (pool.Reports.Count == pool.RankCount)
+            {
+                Reconcile(pool);
+            }
+        }
+        else if (rank >= 0 && pool.Phase == PoolPhase.Ready && (report.Epoch != Epoch || report.LastSeq < pool.Progress[rank].AnsweredThrough))
+        {
+            Stop(pool, $"{view.Gpu} came back with an older table");
+        }
+    }
+
+    /// <summary>
+    /// All ranks have said what they hold. What all of them hold was granted, or about to be; what only some hold was never granted, and is
+    /// undone by installing the table without it.
+    /// </summary>
+    private void Reconcile(PoolState pool)
+    {
+        var common = pool.Reports[0].Entries.ToDictionary(e => e.Extent);
+        var highestSeen = new HashSet<Extent>(common.Keys);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var held = pool.Reports[rank].Entries.Select(e => e.Extent).ToHashSet();
+            highestSeen.UnionWith(held);
+            foreach (var missing in common.Keys.Where(e => !held.Contains(e)).ToArray())
+            {
+                common.Remove(missing);
+            }
+        }
+
+        foreach (var entry in common.Values)
+        {
+            pool.Restore(entry);
+        }
+
+        // Everything that some rank may still have mapped keeps its page ids taken until that rank says that it has let go.
+        var partial = highestSeen.Where(e => !common.ContainsKey(e)).ToArray();
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            foreach (var extent in pool.Reports[rank].Quarantined.IsDefault ? [] : pool.Reports[rank].Quarantined)
+            {
+                pool.Leaving.AddQuarantined(extent, rank);
+            }
+
+            foreach (var extent in partial.Where(e => pool.Reports[rank].Entries.Any(entry => entry.Extent == e)))
+            {
+                pool.Leaving.AddQuarantined(extent, rank);
+            }
+        }
+
+        if (!TryRestorePageIds(pool) || !TryRestoreLedgers(pool))
+        {
+            return;
+        }
+
+        pool.Reports.Clear();
+        InstallTable(pool);
+    }
+
+    private bool TryRestorePageIds(PoolState pool)
+    {
+        for (var group = 0; group < pool.PageIds.Length; group++)
+        {
+            Extent[] taken = [.. pool.Table.Enumerate().Concat(pool.Leaving.Extents).Where(e => e.Group == group)];
+            if (pool.PageIds[group].Restore(taken, []) is { IsNone: false } fault)
+            {
+                Withdraw(pool, $"its ranks hold page ids that contradict each other ({fault.Fault})");
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool TryRestoreLedgers(PoolState pool)
+    {
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var view = _ranks[pool.Gpus[rank]];
+            var limit = EffectiveLimit(pool.Spec, view);
+            var used = pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
+            var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank))]);
+            if (!view.Ledger.TryAdmit(pool.Id, limit, pool.Spec.FloorBytes, pool.Spec.Weight, out var refusal)
+                || !view.Ledger.TryRestore(pool.Id, used, quarantined, out refusal))
+            {
+                Withdraw(pool, $"{view.Gpu} can't account for it: {refusal}");
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void AdoptSession(RankPoolReport report)
+    {
+        if (!_sessions.TryGetValue(report.Owner, out var session))
+        {
+            session = new SessionState(report.Owner, "unknown", _now + _settings.SessionLease);
+            _sessions.Add(report.Owner, session);
+        }
+
+        session.Pools.Add(report.Pool);
+    }
+
+    private bool IsOwnId(Core.Ids.PoolId pool) => pool.Value >> 24 == Epoch.Counter;
+
+    private static bool IsUsable(RankPoolReport report) =>
+        report.Spec?.Geometry is not null && !report.Entries.IsDefault && report.Rank >= 0
+        && report.Rank < report.Spec.Geometry.Ranks.Length
+        && Core.Geometry.GeometryRules.FindProblem(report.Spec.Geometry, 1) is null;
+}

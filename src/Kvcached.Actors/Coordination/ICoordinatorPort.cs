@@ -1,0 +1,20 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <summary>What the coordinator's decisions do to the world; carried out by its actor, recorded by tests.</summary>
+internal interface ICoordinatorPort
+{
+    /// <summary>Sends a command to the rank of that GPU. May be lost; the coordinator sends again what is not answered.</summary>
+    void ToRank(GpuId gpu, RankProtocol.ICommand command);
+
+    /// <summary>Sends a reply or event to the engine of that session. May be lost; the engine asks again.</summary>
+    void ToEngine(SessionId session, EngineProtocol.IMessage message);
+
+    /// <summary>A rank follows a newer epoch: this coordinator must not decide anything more.</summary>
+    void StepDown(Epoch newer);
+
+    /// <summary>Something that an operator should know of.</summary>
+    void Warn(string what);
+}

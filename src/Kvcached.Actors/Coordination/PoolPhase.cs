@@ -1,0 +1,20 @@
+namespace Kvcached.Actors.Coordination;
+
+/// <summary>Where a pool is in its life.</summary>
+internal enum PoolPhase
+{
+    /// <summary>Its ranks are reserving their arenas; no grants yet.</summary>
+    Opening,
+
+    /// <summary>Found on ranks by a new coordinator that doesn't know yet what all of them hold.</summary>
+    Recovering,
+
+    /// <summary>Its table is being installed on all ranks; no grants until all have it.</summary>
+    Stopped,
+
+    /// <summary>Decisions may be made.</summary>
+    Ready,
+
+    /// <summary>Its ranks are releasing it.</summary>
+    Closing,
+}

@@ -1,0 +1,159 @@
+using System.Collections.Immutable;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Geometry;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <summary>
+/// All that the coordinator knows of one pool. Decisions of a pool go one after the other: the next one starts when every rank has
+/// answered the last, so that there is one table, and one digest, to compare with at any time.
+/// </summary>
+internal sealed class PoolState
+{
+    private readonly GenerationCounter _generations = new();
+    private readonly Dictionary<(int Group, int Page), TableEntry> _origins = [];
+
+    public PoolState(PoolId id, PoolSpec spec, SessionId owner, PoolPhase phase, CoordinatorSettings settings)
+    {
+        Id = id;
+        Spec = spec;
+        Owner = owner;
+        Phase = phase;
+        var geometry = spec.Geometry;
+        RankCount = geometry.Ranks.Length;
+        Gpus = [.. geometry.Ranks.Select(r => r.Gpu)];
+        RanksInGpuOrder = [.. Enumerable.Range(0, RankCount).OrderBy(r => Gpus[r])];
+        Layouts = [.. Enumerable.Range(0, RankCount).Select(r => ArenaLayout.Create(geometry, r))];
+        PageIds = [.. geometry.VirtualPageCounts.Select((count, group) => new ExtentAllocator(group, count, _generations))];
+        Table = new PageTable(geometry.VirtualPageCounts);
+        Log = new DecisionLog(settings.MaxLoggedDecisions);
+        Leaving = new LeavingExtents(RankCount);
+        Progress = [.. Enumerable.Range(0, RankCount).Select(_ => new RankProgress())];
+    }
+
+    public PoolId Id { get; }
+
+    public PoolSpec Spec { get; }
+
+    public SessionId Owner { get; set; }
+
+    public PoolPhase Phase { get; set; }
+
+    public int RankCount { get; }
+
+    /// <summary>GPU of each rank.</summary>
+    public ImmutableArray<GpuId> Gpus { get; }
+
+    /// <summary>Rank numbers in the fixed order of GPUs in which memory is reserved.</summary>
+    public ImmutableArray<int> RanksInGpuOrder { get; }
+
+    public ImmutableArray<ArenaLayout> Layouts { get; }
+
+    /// <summary>Page ids of each KV group.</summary>
+    public ImmutableArray<ExtentAllocator> PageIds { get; }
+
+    /// <summary>What is mapped on every rank.</summary>
+    public PageTable Table { get; }
+
+    public DecisionLog Log { get; }
+
+    /// <summary>Last decision of this epoch.</summary>
+    public long Seq { get; set; }
+
+    public Flight? Flight { get; set; }
+
+    public Queue<PendingFree> Frees { get; } = new();
+
+    public LinkedList<PendingAllocation> Allocations { get; } = new();
+
+    public LeavingExtents Leaving { get; }
+
+    public ImmutableArray<RankProgress> Progress { get; }
+
+    /// <summary>Extents without a used block, as the engine last said.</summary>
+    public ImmutableArray<IdleExtent> Warm { get; set; } = [];
+
+    /// <summary>When the last warm report came in.</summary>
+    public TimeSpan WarmReportedAt { get; set; }
+
+    /// <summary>The request that is answered when the pool is open, or closed; null when nobody waits.</summary>
+    public EngineProtocol.IRequest? Opener { get; set; }
+
+    /// <summary>What the engine is told once every rank has released the pool; null for a plain close.</summary>
+    public Refusal? ClosingBecause { get; set; }
+
+    /// <summary>When opening or installing must be over.</summary>
+    public TimeSpan PhaseDeadlineAt { get; set; }
+
+    /// <summary>Ranks that must still answer for the present phase to end.</summary>
+    public RankSet PhaseAwaiting { get; set; } = RankSet.Empty(1);
+
+    /// <summary>What each rank reported to a new coordinator.</summary>
+    public Dictionary<int, RankPoolReport> Reports { get; } = [];
+
+    public bool IsWaitingForMemory { get; set; }
+
+    public int RankOf(GpuId gpu) => Gpus.IndexOf(gpu);
+
+    /// <summary>Bytes that the extents take on one rank.</summary>
+    public long BytesOn(int rank, ImmutableArray<Extent> extents)
+    {
+        var bytes = 0L;
+        foreach (var extent in extents)
+        {
+            bytes += Layouts[rank].BytesOf(extent);
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Adds what a decision granted to the table.</summary>
+    public void Enter(Decision decision)
+    {
+        foreach (var extent in decision.Extents)
+        {
+            Table.Add(extent);
+            _origins[(extent.Group, extent.First.Value)] = new TableEntry(extent, decision.Session, decision.Request);
+        }
+    }
+
+    /// <summary>Puts an extent that ranks reported back into the table.</summary>
+    public void Restore(in TableEntry entry)
+    {
+        Table.Add(entry.Extent);
+        _origins[(entry.Extent.Group, entry.Extent.First.Value)] = entry;
+    }
+
+    /// <summary>Takes extents out of the table; every rank holds them until it says otherwise.</summary>
+    public void Leave(ImmutableArray<Extent> extents)
+    {
+        foreach (var extent in extents)
+        {
+            Table.Remove(extent);
+            _origins.Remove((extent.Group, extent.First.Value));
+            Leaving.Add(extent);
+        }
+    }
+
+    public bool Holds(in Extent extent) =>
+        _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent;
+
+    /// <summary>What was granted to that request and is still mapped: the answer to a retry that this coordinator never saw.</summary>
+    public ImmutableArray<Extent> GrantedTo(SessionId session, RequestId request) =>
+        [.. _origins.Values.Where(e => e.Session == session && e.Request == request).Select(e => e.Extent)];
+
+    public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
+
+    /// <summary>How far one rank has come.</summary>
+    internal sealed class RankProgress
+    {
+        /// <summary>The rank has answered every decision up to this one.</summary>
+        public long AnsweredThrough { get; set; }
+
+        /// <summary>When something unanswered was last sent to it.</summary>
+        public TimeSpan SentAt { get; set; }
+    }
+}

@@ -1,0 +1,31 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Sharing;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <summary>One rank (GPU) of the domain, as the coordinator sees it.</summary>
+internal sealed class RankView(RankProtocol.RegisterRank registration, string address)
+{
+    public GpuId Gpu { get; } = registration.Gpu;
+
+    public HostIncarnation Incarnation { get; } = registration.Incarnation;
+
+    public string Address { get; } = address;
+
+    public string DeviceName { get; } = registration.DeviceName;
+
+    public string Backend { get; } = registration.Backend;
+
+    public long GranularityBytes { get; } = registration.GranularityBytes;
+
+    public GpuLedger Ledger { get; } = new(registration.Gpu, registration.CapacityBytes, headroomBytes: 0);
+
+    /// <summary>False while its node can't be reached; it may still hold memory.</summary>
+    public bool IsReachable { get; set; } = true;
+
+    /// <summary>True once it has said, in this epoch, what it holds. Until then it is never taken for empty.</summary>
+    public bool HasReported { get; set; }
+
+    public bool IsAvailable => IsReachable && HasReported;
+}

@@ -1,0 +1,112 @@
+using Akka.Cluster.Hosting;
+using Akka.Hosting;
+using Akka.Remote.Hosting;
+using Kvcached.Actors.Coordination;
+using Kvcached.Actors.Engines;
+using Kvcached.Actors.Ranks;
+using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Pools;
+
+namespace Kvcached.Actors.Hosting;
+
+/// <summary>Puts a host's actors together. Reads as their table of contents.</summary>
+public static class KvcachedAkkaExtensions
+{
+    /// <summary>
+    /// Adds everything that one host runs: remoting, cluster, serializers, the domain's coordinator (on one host of the domain), this rank's
+    /// supervisor with its page mapper, the engine gateway and the data checker.
+    /// </summary>
+    /// <param name="builder">Builder of a system named <see cref="KvcachedNames.ActorSystem"/>.</param>
+    /// <param name="options">Checked options.</param>
+    /// <param name="pages">The rank's memory; it outlives the actor system.</param>
+    public static AkkaConfigurationBuilder AddKvcached(this AkkaConfigurationBuilder builder, RankHostOptions options, PagePool pages)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return builder
+            .AddHocon(KvcachedHocon.LoadDefaults(), HoconAddMode.Append)
+            .AddKvcachedCluster(options)
+            .AddPoolCoordinator(options)
+            .AddRank(options, new RankState(pages));
+    }
+
+    private static AkkaConfigurationBuilder AddKvcachedCluster(this AkkaConfigurationBuilder builder, RankHostOptions options) => builder
+        .AddHocon(
+            $$"""
+            akka.cluster {
+              split-brain-resolver.lease-majority.lease-name = "kvcached-{{options.Domain}}"
+              file-lease.directory = "{{options.RunDirectory}}"
+            }
+            """,
+            HoconAddMode.Prepend)
+        .WithRemoting(new RemoteOptions
+        {
+            HostName = options.BindAddress,
+            Port = options.Port,
+        })
+        .WithClustering(new ClusterOptions
+        {
+            Roles = [KvcachedNames.RoleOf(options.Domain)],
+            SeedNodes = [.. options.SeedHosts.Select(host => $"akka.tcp://{KvcachedNames.ActorSystem}@{host}")],
+        })
+        .AddStartup((system, _) =>
+        {
+            // The first host of a domain joins itself: with a port that the system chose, only now is its address known.
+            if (options.SeedHosts.Count == 0)
+            {
+                var cluster = Akka.Cluster.Cluster.Get(system);
+                cluster.Join(cluster.SelfAddress);
+            }
+        });
+
+    private static AkkaConfigurationBuilder AddPoolCoordinator(this AkkaConfigurationBuilder builder, RankHostOptions options) => builder
+        .WithSingleton<CoordinatorProxy>(
+            KvcachedNames.Coordinator,
+            (_, _, _) => PoolCoordinator.Props(
+                new CoordinatorSettings
+                {
+                    Domain = options.Domain,
+                    ExpectedHosts = options.ExpectedHosts,
+                    DecisionDeadline = options.DecisionDeadline,
+                    SessionLease = options.SessionLease,
+                    RevokeDeadline = options.RevokeDeadline,
+                    ExtentShareDivisor = Math.Max(1, (int)Math.Round(1 / options.MaxExtentShare)),
+                    MaxWaitingRequestsPerPool = options.MaxWaitingRequestsPerPool,
+                },
+                new EpochStore(options.RunDirectory, options.Domain),
+                TimeProvider.System),
+            new ClusterSingletonOptions { Role = KvcachedNames.RoleOf(options.Domain) },
+            createProxyToo: true);
+
+    private static AkkaConfigurationBuilder AddRank(this AkkaConfigurationBuilder builder, RankHostOptions options, RankState state) => builder
+        .WithActors((system, registry) =>
+        {
+            var coordinator = registry.Get<CoordinatorProxy>();
+            var holdings = new CopierHoldings();
+            var checker = system.ActorOf(
+                DataChecker.Props(state.Pages, holdings, CopierOptionsOf(options, state.Pages)).WithDispatcher(KvcachedHocon.DataCheckDispatcher),
+                KvcachedNames.DataChecker);
+            system.ActorOf(
+                RankSupervisor.Props(new RankSupervisorSettings
+                {
+                    State = state,
+                    Holdings = holdings,
+                    Coordinator = coordinator,
+                    DataChecker = checker,
+                    Domain = options.Domain,
+                    DeviceName = options.DeviceName,
+                    MapperDispatcher = KvcachedHocon.GpuPinnedDispatcher,
+                    RegisterInterval = options.RegisterInterval,
+                    HousekeepingInterval = options.HousekeepingInterval,
+                }),
+                KvcachedNames.RankSupervisor);
+            system.ActorOf(EngineGateway.Props(coordinator), KvcachedNames.EngineGateway);
+        });
+
+    private static CopierClientOptions CopierOptionsOf(RankHostOptions options, PagePool pages) => new()
+    {
+        Backend = pages.Backend == "cuda" ? CopierBackend.Cuda : CopierBackend.Host,
+        Gpu = pages.Gpu,
+        ProgramPath = options.CopierPath,
+        CallTimeout = options.CopierCallTimeout,
+    };
+}

@@ -1,0 +1,18 @@
+using Akka.Actor;
+using Kvcached.Actors.Protocols;
+
+namespace Kvcached.Actors.Ranks;
+
+/// <summary>
+/// The one way in which a coordinator reaches a rank. Commands of one link arrive in order, or not at all.
+/// </summary>
+internal interface IRankLink
+{
+    void Send(RankProtocol.ICommand command);
+}
+
+/// <summary>Reaches a rank by Akka.Remote: across machines too, at the price of its latency.</summary>
+internal sealed class ActorRankLink(IActorRef mapper, IActorRef coordinator) : IRankLink
+{
+    public void Send(RankProtocol.ICommand command) => mapper.Tell(command, coordinator);
+}

@@ -1,0 +1,206 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+using Kvcached.Core.Replication;
+using Kvcached.Gpu.Pools;
+
+namespace Kvcached.Actors.Ranks;
+
+/// <summary>What the page mapper does, without the actor: checks epochs, carries decisions out on the page pool, and makes the answers.</summary>
+internal sealed class MapperWork(RankState state)
+{
+    public RankProtocol.IReply Report(RankProtocol.ReportRank command)
+    {
+        var pages = state.Pages;
+        if (IsStale(command.Epoch))
+        {
+            return new RankProtocol.EpochRefused(pages.Gpu, pages.Incarnation, command.Epoch, state.HighestEpoch);
+        }
+
+        return new RankProtocol.RankReported(pages.Gpu, pages.Incarnation, command.Epoch,
+        [
+            .. state.Pools.Values.Select(pool => new RankPoolReport(
+                pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
+                pool.Replica.Entries, QuarantinedIn(pool.Memory))),
+        ]);
+    }
+
+    public RankProtocol.IReply Open(RankProtocol.OpenRankPool command)
+    {
+        if (IsStale(command.Epoch))
+        {
+            return Answer(command.Epoch, command.Pool, false, Stale(command.Epoch));
+        }
+
+        if (state.Pools.TryGetValue(command.Pool, out var known))
+        {
+            var isSame = known.Replica.Rank == command.Rank && known.Replica.Spec == command.Spec;
+            return Answer(command.Epoch, command.Pool, isSame, isSame
+                ? null
+                : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {state.Pages.Gpu} with another shape."));
+        }
+
+        switch (state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes))
+        {
+            case OpenRankPoolResult.Opened opened:
+                state.Add(new RankPoolState(opened.Pool, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch)));
+                return Answer(command.Epoch, command.Pool, true, null);
+            case OpenRankPoolResult.Refused refused:
+                return Answer(command.Epoch, command.Pool, false, RankRefusals.Of(refused));
+            default:
+                throw new UnreachableException();
+        }
+    }
+
+    public RankProtocol.IReply Close(RankProtocol.CloseRankPool command)
+    {
+        if (IsStale(command.Epoch))
+        {
+            return Answer(command.Epoch, command.Pool, state.Pools.ContainsKey(command.Pool), Stale(command.Epoch));
+        }
+
+        if (state.Pages.Close(command.Pool) is CloseResult.Incomplete incomplete)
+        {
+            // It stays open with what is left; the coordinator asks again.
+            return Answer(command.Epoch, command.Pool, true, new Refusal(RefusalReason.DriverFailed, incomplete.Text));
+        }
+
+        state.Remove(command.Pool);
+
+        return Answer(command.Epoch, command.Pool, false, null);
+    }
+
+    /// <summary>What the decision would unmap, if it is one that unmaps and comes at its turn.</summary>
+    public ImmutableArray<Extent> ExtentsToUnmap(Decision decision) =>
+        decision.Kind != DecisionKind.Map && state.Pools.TryGetValue(decision.Pool, out var pool) && pool.Replica.Epoch == decision.Epoch
+            ? [.. decision.Extents.Where(e => pool.Replica.Table.Contains(e))]
+            : [];
+
+    public ImmutableArray<Extent> ExtentsToUnmap(RankProtocol.InstallTable install) =>
+        !IsStale(install.Epoch) && state.Pools.TryGetValue(install.Pool, out var pool) ? pool.Replica.PlanInstall(install.Entries).Unmap : [];
+
+    public RankProtocol.IReply Decide(Decision decision)
+    {
+        if (IsStale(decision.Epoch))
+        {
+            return Decided(decision.Pool, state.HighestEpoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
+        }
+
+        if (!state.Pools.TryGetValue(decision.Pool, out var pool))
+        {
+            return Decided(decision.Pool, decision.Epoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.NeedsTable, default, null, []), 0);
+        }
+
+        var replica = pool.Replica;
+        var step = replica.Judge(decision);
+        var microseconds = 0.0;
+        ReplicaAnswer answer;
+        switch (step.Action)
+        {
+            case ReplicaAction.Map:
+                answer = pool.Memory.TryMap(step.Extents.AsSpan()) switch
+                {
+                    MapResult.Mapped mapped => Timed(replica.Mapped(decision), mapped.DriverMicroseconds),
+                    var refused => replica.MapRefused(decision, RankRefusals.Of(refused, state.Pages.Gpu)),
+                };
+                break;
+            case ReplicaAction.Unmap:
+                var unmapped = pool.Memory.Unmap(step.Extents.AsSpan(), keep: true);
+                answer = Timed(replica.Unmapped(decision, QuarantinedIn(pool.Memory, decision.Extents)), unmapped.DriverMicroseconds);
+                break;
+            default:
+                answer = step.Standing;
+                break;
+        }
+
+        return Decided(decision.Pool, replica.Epoch, decision.Seq, replica.LastSeq, answer, microseconds);
+
+        ReplicaAnswer Timed(ReplicaAnswer taken, double spent)
+        {
+            microseconds = spent;
+            return taken;
+        }
+    }
+
+    public RankProtocol.IReply Install(RankProtocol.InstallTable install)
+    {
+        if (IsStale(install.Epoch))
+        {
+            return Decided(install.Pool, state.HighestEpoch, install.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
+        }
+
+        if (!state.Pools.TryGetValue(install.Pool, out var pool))
+        {
+            return Decided(install.Pool, install.Epoch, install.Seq, 0, new ReplicaAnswer(
+                DecisionOutcome.Refused, default, new Refusal(RefusalReason.UnknownPool, $"{state.Pages.Gpu} holds nothing of {install.Pool}."), []), 0);
+        }
+
+        var replica = pool.Replica;
+        if (replica.Epoch == install.Epoch && install.Seq <= replica.LastSeq)
+        {
+            // It comes a second time, and decisions may have followed it.
+            var again = new ReplicaAnswer(DecisionOutcome.Applied, replica.Table.Digest, null, QuarantinedIn(pool.Memory));
+            return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, again, 0);
+        }
+
+        var (unmap, map) = replica.PlanInstall(install.Entries);
+        var unmapped = pool.Memory.Unmap(unmap.AsSpan(), keep: false);
+        var answer = pool.Memory.TryMap(map.AsSpan()) switch
+        {
+            MapResult.Mapped => replica.Installed(install.Epoch, install.Seq, install.Entries, QuarantinedIn(pool.Memory)),
+            var refused => replica.InstallFailed(install.Epoch, install.Seq, unmap, RankRefusals.Of(refused, state.Pages.Gpu)),
+        };
+        return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds);
+    }
+
+    /// <summary>Releases kept memory that is too old, and tries quarantined extents again.</summary>
+    public IEnumerable<RankProtocol.QuarantineCleared> Housekeep()
+    {
+        state.Pages.TrimKept();
+        state.Pages.RefillFloors();
+        foreach (var pool in state.Pools.Values)
+        {
+            if (pool.Memory.QuarantinedExtents.IsEmpty)
+            {
+                continue;
+            }
+
+            var cleared = pool.Memory.RetryQuarantined().Recovered;
+            if (!cleared.IsEmpty)
+            {
+                yield return new RankProtocol.QuarantineCleared(state.Pages.Gpu, state.Pages.Incarnation, pool.Replica.Pool, cleared);
+            }
+        }
+    }
+
+    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory) => [.. memory.QuarantinedExtents.Select(q => q.Extent)];
+
+    /// <summary>Of these extents, those that the driver would not let go.</summary>
+    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory, ImmutableArray<Extent> extents)
+    {
+        var quarantined = memory.QuarantinedExtents;
+        return quarantined.IsEmpty ? [] : [.. quarantined.Select(q => q.Extent).Where(extents.Contains)];
+    }
+
+    /// <summary>Remembers the highest epoch; true for an older one.</summary>
+    private bool IsStale(Epoch epoch)
+    {
+        if (epoch > state.HighestEpoch)
+        {
+            state.HighestEpoch = epoch;
+        }
+
+        return epoch < state.HighestEpoch;
+    }
+
+    private Refusal Stale(Epoch epoch) => new(RefusalReason.StaleEpoch, $"{state.Pages.Gpu} follows {state.HighestEpoch}; {epoch} is over.");
+
+    private RankProtocol.RankPoolAnswer Answer(Epoch epoch, PoolId pool, bool isOpen, Refusal? refusal) =>
+        new(state.Pages.Gpu, state.Pages.Incarnation, epoch, pool, isOpen, refusal);
+
+    private RankProtocol.Decided Decided(PoolId pool, Epoch epoch, long seq, long lastSeq, ReplicaAnswer answer, double microseconds) => new(new DecisionAnswer(
+        pool, epoch, seq, lastSeq, state.Pages.Gpu, state.Pages.Incarnation, answer.Outcome, answer.Digest, answer.Refusal, answer.Quarantined, microseconds));
+}

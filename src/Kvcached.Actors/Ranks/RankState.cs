@@ -1,0 +1,30 @@
+using Kvcached.Core.Ids;
+using Kvcached.Core.Replication;
+using Kvcached.Gpu.Pools;
+
+namespace Kvcached.Actors.Ranks;
+
+/// <summary>
+/// What a rank knows and must not lose with its actors: its memory, its copy of every pool's table, and the highest epoch it has seen. Lives
+/// in the host process, outside the actor system; touched only by the one page mapper of the moment.
+/// </summary>
+public sealed class RankState(PagePool pages)
+{
+    private readonly Dictionary<PoolId, RankPoolState> _pools = [];
+
+    public PagePool Pages { get; } = pages;
+
+    /// <summary>Commands of older epochs are refused.</summary>
+    public Epoch HighestEpoch { get; internal set; }
+
+    internal IReadOnlyDictionary<PoolId, RankPoolState> Pools => _pools;
+
+    internal void Add(RankPoolState pool) => _pools.Add(pool.Replica.Pool, pool);
+
+    internal void Remove(PoolId pool) => _pools.Remove(pool);
+}
+
+/// <summary>One pool on this rank: its pages and its table.</summary>
+/// <param name="Memory">The arena and what is mapped in it.</param>
+/// <param name="Replica">The table.</param>
+internal sealed record RankPoolState(RankPool Memory, PoolReplica Replica);

@@ -1,0 +1,101 @@
+using Akka.Actor;
+using Akka.Event;
+using Kvcached.Actors.Protocols;
+
+namespace Kvcached.Actors.Ranks;
+
+/// <summary>
+/// Keeps one page mapper alive on its host, starting a new one with back-off when it fails, and makes it known to the coordinator again and
+/// again, so that a new coordinator finds it.
+/// </summary>
+internal sealed class RankSupervisor : UntypedActor, IWithTimers
+{
+    private static readonly TimeSpan FirstBackOff = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(10);
+
+    private readonly RankSupervisorSettings _settings;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private IActorRef _mapper = ActorRefs.Nobody;
+    private TimeSpan _backOff = FirstBackOff;
+    private int _generation;
+
+    public RankSupervisor(RankSupervisorSettings settings) => _settings = settings;
+
+    private sealed class StartMapper : INoSerializationVerificationNeeded
+    {
+        public static StartMapper Instance { get; } = new();
+    }
+
+    private sealed class Register : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded
+    {
+        public static Register Instance { get; } = new();
+    }
+
+    private sealed class Settled : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded
+    {
+        public static Settled Instance { get; } = new();
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    public static Props Props(RankSupervisorSettings settings) => Akka.Actor.Props.Create(() => new RankSupervisor(settings));
+
+    protected override void PreStart()
+    {
+        Timers.StartPeriodicTimer(nameof(Register), Register.Instance, _settings.RegisterInterval);
+        Start();
+    }
+
+    /// <summary>A mapper that failed is stopped; a fresh one reads the rank's state, which is not the mapper's.</summary>
+    protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(_ => Directive.Stop);
+
+    protected override void OnReceive(object message)
+    {
+        switch (message)
+        {
+            case StartMapper:
+                Start();
+                break;
+            case Register:
+                MakeKnown();
+                break;
+            case Settled:
+                _backOff = FirstBackOff;
+                break;
+            case Terminated terminated when terminated.ActorRef.Equals(_mapper):
+                _log.Warning("The page mapper of {Gpu} has ended; a new one starts in {BackOff} ms", _settings.State.Pages.Gpu, _backOff.TotalMilliseconds);
+                _mapper = ActorRefs.Nobody;
+                Timers.Cancel(nameof(Settled));
+                Timers.StartSingleTimer(nameof(StartMapper), StartMapper.Instance, _backOff);
+                _backOff = TimeSpan.FromTicks(Math.Min(LongestBackOff.Ticks, _backOff.Ticks * 2));
+                break;
+            default:
+                Unhandled(message);
+                break;
+        }
+    }
+
+    private void Start()
+    {
+        _mapper = Context.ActorOf(
+            PageMapper.Props(_settings.State, _settings.Holdings, _settings.DataChecker, _settings.HousekeepingInterval)
+                .WithDispatcher(_settings.MapperDispatcher),
+            $"page-mapper-{++_generation}");
+        Context.Watch(_mapper);
+        Timers.StartSingleTimer(nameof(Settled), Settled.Instance, LongestBackOff);
+        MakeKnown();
+    }
+
+    private void MakeKnown()
+    {
+        if (!_mapper.IsNobody())
+        {
+            var pages = _settings.State.Pages;
+            _settings.Coordinator.Tell(
+                new RankProtocol.RegisterRank(
+                    pages.Gpu, pages.Incarnation, _settings.Domain, _mapper, pages.CapacityBytes, pages.GranularityBytes, pages.Backend,
+                    _settings.DeviceName, _settings.State.HighestEpoch),
+                _mapper);
+        }
+    }
+}

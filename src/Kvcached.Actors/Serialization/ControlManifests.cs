@@ -1,0 +1,29 @@
+namespace Kvcached.Actors.Serialization;
+
+/// <summary>
+/// Names of the control messages on the wire. Frozen; the layout of a control message has no version of its own, because
+/// <see cref="ControlSerializer"/> compares a fingerprint of all of them.
+/// </summary>
+public static class ControlManifests
+{
+    public const string RegisterRank = "RegisterRank";
+    public const string ReportRank = "ReportRank";
+    public const string RankRejected = "RankRejected";
+    public const string RankReported = "RankReported";
+    public const string EpochRefused = "EpochRefused";
+    public const string OpenRankPool = "OpenRankPool";
+    public const string CloseRankPool = "CloseRankPool";
+    public const string RankPoolAnswer = "RankPoolAnswer";
+
+    public const string SessionRefused = "SessionRefused";
+    public const string CloseSession = "CloseSession";
+    public const string SessionClosed = "SessionClosed";
+    public const string OpenPool = "OpenPool";
+    public const string PoolOpened = "PoolOpened";
+    public const string ClosePool = "ClosePool";
+    public const string PoolClosed = "PoolClosed";
+    public const string PoolWithdrawn = "PoolWithdrawn";
+
+    public const string DescribeDomain = "DescribeDomain";
+    public const string DomainDescription = "DomainDescription";
+}

@@ -1,0 +1,30 @@
+using Spectre.Console.Cli;
+
+namespace Kvcached.Cli;
+
+/// <summary>Exit codes of <c>kvctl</c>, and the one line on stderr that goes with each but the first.</summary>
+internal static class ExitCodes
+{
+    public const int Done = 0;
+    public const int Failed = 1;
+    public const int Usage = 2;
+
+    /// <summary>No host answered.</summary>
+    public const int Unreachable = 3;
+
+    /// <summary>The host answered that it can't; the message is its own.</summary>
+    public const int Refused = 4;
+
+    public static int Report(Exception exception, ITypeResolver? resolver)
+    {
+        var (code, message) = exception switch
+        {
+            HostUnreachableException => (Unreachable, exception.Message),
+            HostRefusedException => (Refused, exception.Message),
+            CommandAppException => (Usage, $"{exception.Message.TrimEnd('.')}; kvctl --help lists commands and options."),
+            _ => (Failed, exception.Message),
+        };
+        Console.Error.WriteLine($"kvctl: {message.ReplaceLineEndings(" ")}");
+        return code;
+    }
+}

@@ -1,0 +1,244 @@
+using System.Diagnostics.CodeAnalysis;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Core.Sharing;
+
+/// <summary>
+/// The coordinator's account of one GPU: what it can lend, and what each pool may have, has, and is about to get. Pools are few, so
+/// every question is answered from their entries, and no total can drift. Not thread-safe.
+/// </summary>
+public sealed partial class GpuLedger
+{
+    private readonly SortedDictionary<PoolId, Account> _accounts = [];
+    private long _nextEarmark = 1;
+
+    /// <summary>A ledger without pools.</summary>
+    /// <param name="gpu">The GPU.</param>
+    /// <param name="capacityBytes">Its memory, from 0.</param>
+    /// <param name="headroomBytes">What is never lent: contexts, weights and others' memory; from 0.</param>
+    public GpuLedger(GpuId gpu, long capacityBytes, long headroomBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(capacityBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(headroomBytes);
+        Gpu = gpu;
+        CapacityBytes = capacityBytes;
+        HeadroomBytes = headroomBytes;
+    }
+
+    public GpuId Gpu { get; }
+
+    public long CapacityBytes { get; private set; }
+
+    public long HeadroomBytes { get; private set; }
+
+    /// <summary>What can be lent to pools: capacity less headroom, at least 0.</summary>
+    public long LendableBytes => Math.Max(0, CapacityBytes - HeadroomBytes);
+
+    /// <summary>Held by all pools together.</summary>
+    public long HeldBytes => _accounts.Values.Sum(account => account.Entry.HeldBytes);
+
+    /// <summary>Held by nobody, floors not looked at; at least 0.</summary>
+    public long UnheldBytes => Math.Max(0, LendableBytes - HeldBytes);
+
+    /// <summary>True when more is held or promised than can be lent: after a restore, or since the capacity shrank.</summary>
+    public bool IsOvercommitted => _accounts.Values.Sum(account => account.Entry.ClaimedBytes) > LendableBytes;
+
+    /// <summary>All accounts, by pool.</summary>
+    public IEnumerable<LedgerEntry> Entries => _accounts.Values.Select(account => account.Entry);
+
+    public bool TryFind(PoolId pool, out LedgerEntry entry)
+    {
+        var found = _accounts.TryGetValue(pool, out var account);
+        entry = found ? account!.Entry : default;
+        return found;
+    }
+
+    /// <summary>
+    /// What the pool could reserve now: less than what nobody holds where others' floors, or earmarks older than its own, have to
+    /// be kept free; and at most up to its limit. 0 for a pool without account.
+    /// </summary>
+    public long AvailableBytes(PoolId pool) => _accounts.TryGetValue(pool, out var account)
+        ? Math.Max(0, Math.Min(FreeBytesFor(account), account.Entry.LimitBytes - account.Entry.HeldBytes))
+        : 0;
+
+    /// <summary>
+    /// What the pool should come down to when others want memory: its floor and its weight's share of what no floor claims, at most
+    /// its limit. 0 for a pool without account.
+    /// </summary>
+    public long WeightedShareBytes(PoolId pool)
+    {
+        if (!_accounts.TryGetValue(pool, out var account))
+        {
+            return 0;
+        }
+
+        var unclaimed = Math.Max(0, LendableBytes - _accounts.Values.Sum(other => other.Entry.FloorBytes));
+        var weights = _accounts.Values.Sum(other => other.Entry.Weight);
+        var share = account.Entry.FloorBytes + (long)(unclaimed * (account.Entry.Weight / weights));
+        return Math.Min(account.Entry.LimitBytes, share);
+    }
+
+    /// <summary>Opens an account for a pool, holding nothing yet.</summary>
+    public bool TryAdmit(PoolId pool, long limitBytes, long floorBytes, double weight, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        if (_accounts.ContainsKey(pool))
+        {
+            return Refuse(LedgerRefusalReason.AlreadyAdmitted, pool, floorBytes, out refusal);
+        }
+
+        if (FindTermsProblem(pool, heldBytes: 0, limitBytes, floorBytes, weight) is { } reason)
+        {
+            return Refuse(reason, pool, floorBytes, out refusal);
+        }
+
+        _accounts.Add(pool, new Account(new LedgerEntry(pool, limitBytes, floorBytes, weight, 0, 0, 0, 0, 0)));
+        return Accept(out refusal);
+    }
+
+    /// <summary>
+    /// Changes what a pool may have. A limit below what it holds is accepted: it gets no more, and is asked to shrink
+    /// (<see cref="LedgerEntry.IsAboveLimit"/>).
+    /// </summary>
+    public bool TryChange(PoolId pool, long limitBytes, long floorBytes, double weight, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        if (!_accounts.TryGetValue(pool, out var account))
+        {
+            return Refuse(LedgerRefusalReason.UnknownPool, pool, floorBytes, out refusal);
+        }
+
+        // Keeping or lowering a floor takes nothing from anyone, however tight memory is.
+        var problem = FindTermsProblem(pool, account.Entry.HeldBytes, limitBytes, floorBytes, weight);
+        if (problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.Entry.FloorBytes))
+        {
+            return Refuse(reason, pool, floorBytes, out refusal);
+        }
+
+        account.Entry = account.Entry with { LimitBytes = limitBytes, FloorBytes = floorBytes, Weight = weight };
+        return Accept(out refusal);
+    }
+
+    /// <summary>Closes the account of a pool that holds nothing any more.</summary>
+    public bool TryRemove(PoolId pool, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        if (!_accounts.TryGetValue(pool, out var account))
+        {
+            return Refuse(LedgerRefusalReason.UnknownPool, pool, 0, out refusal);
+        }
+
+        if (account.Entry.HeldBytes > 0)
+        {
+            return Refuse(LedgerRefusalReason.StillHolds, pool, 0, out refusal);
+        }
+
+        _accounts.Remove(pool);
+        return Accept(out refusal);
+    }
+
+    /// <summary>Takes note of another capacity or headroom. Refused when the floors would no longer fit.</summary>
+    public bool TryResize(long capacityBytes, long headroomBytes, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        if (capacityBytes < 0 || headroomBytes < 0)
+        {
+            return Refuse(LedgerRefusalReason.BadAmount, default, capacityBytes, out refusal);
+        }
+
+        if (FloorSumExcept(null) > Math.Max(0, capacityBytes - headroomBytes))
+        {
+            return Refuse(LedgerRefusalReason.FloorsExceedCapacity, default, capacityBytes, out refusal);
+        }
+
+        CapacityBytes = capacityBytes;
+        HeadroomBytes = headroomBytes;
+        return Accept(out refusal);
+    }
+
+    /// <summary>The first broken rule of bookkeeping, as a sentence, or null: for tests and self-checks.</summary>
+    public string? FindImbalance()
+    {
+        foreach (var entry in Entries)
+        {
+            if (entry.UsedBytes < 0 || entry.ReservedBytes < 0 || entry.QuarantinedBytes < 0 || entry.WarmBytes < 0 || entry.EarmarkedBytes < 0)
+            {
+                return $"{entry.Pool} has a negative amount on {Gpu}: {entry}.";
+            }
+
+            if (entry.WarmBytes > entry.UsedBytes)
+            {
+                return $"{entry.Pool} has {entry.WarmBytes} warm bytes on {Gpu}, more than the {entry.UsedBytes} it uses.";
+            }
+
+            if (entry.FloorBytes > entry.LimitBytes)
+            {
+                return $"{entry.Pool} has a floor of {entry.FloorBytes} bytes on {Gpu}, above its limit of {entry.LimitBytes}.";
+            }
+        }
+
+        return FloorSumExcept(null) > LendableBytes ? $"The floors on {Gpu} add up to more than the {LendableBytes} bytes that can be lent." : null;
+    }
+
+    private LedgerRefusalReason? FindTermsProblem(PoolId pool, long heldBytes, long limitBytes, long floorBytes, double weight)
+    {
+        if (limitBytes < 0 || floorBytes < 0 || !(weight > 0) || double.IsInfinity(weight))
+        {
+            return LedgerRefusalReason.BadAmount;
+        }
+
+        if (limitBytes < floorBytes)
+        {
+            return LedgerRefusalReason.LimitBelowFloor;
+        }
+
+        if (floorBytes > LendableBytes - FloorSumExcept(pool))
+        {
+            return LedgerRefusalReason.FloorsExceedCapacity;
+        }
+
+        var claimedByOthers = _accounts.Values.Where(other => other.Entry.Pool != pool).Sum(other => other.Entry.ClaimedBytes);
+        return floorBytes > heldBytes && floorBytes > LendableBytes - claimedByOthers ? LedgerRefusalReason.FloorInUse : null;
+    }
+
+    private long FloorSumExcept(PoolId? pool) =>
+        _accounts.Values.Where(other => other.Entry.Pool != pool).Sum(other => other.Entry.FloorBytes);
+
+    /// <summary>What nobody holds or is owed before this pool; may be negative.</summary>
+    private long FreeBytesFor(Account account)
+    {
+        var free = LendableBytes - account.Entry.HeldBytes;
+        foreach (var other in _accounts.Values)
+        {
+            if (other != account)
+            {
+                var isEarlier = other.EarmarkSerial != 0 && (account.EarmarkSerial == 0 || other.EarmarkSerial < account.EarmarkSerial);
+                free -= Math.Max(other.Entry.HeldBytes + (isEarlier ? other.Entry.EarmarkedBytes : 0), other.Entry.FloorBytes);
+            }
+        }
+
+        return free;
+    }
+
+    private static bool Accept(out LedgerRefusal? refusal)
+    {
+        refusal = null;
+        return true;
+    }
+
+    private bool Refuse(LedgerRefusalReason reason, PoolId pool, long requestedBytes, out LedgerRefusal? refusal)
+    {
+        var found = _accounts.TryGetValue(pool, out var account);
+        var free = found ? FreeBytesFor(account!) : LendableBytes - _accounts.Values.Sum(other => other.Entry.ClaimedBytes);
+        refusal = new LedgerRefusal(
+            reason, Gpu, pool, requestedBytes, Math.Max(0, free), found ? account!.Entry.LimitBytes : 0,
+            [.. Entries.Where(entry => entry.ClaimedBytes > 0)
+                .OrderByDescending(entry => entry.ClaimedBytes)
+                .Select(entry => new LedgerHolder(entry.Pool, entry.HeldBytes, entry.WarmBytes, entry.FloorBytes))]);
+        return false;
+    }
+
+    private sealed class Account(LedgerEntry entry)
+    {
+        public LedgerEntry Entry { get; set; } = entry;
+
+        /// <summary>Order of the earmark among all of the GPU; 0 = none.</summary>
+        public long EarmarkSerial { get; set; }
+    }
+}
