@@ -12,7 +12,7 @@ namespace Kvcached.Actors.Clustering;
 /// Made by Akka from <c>lease-class</c>. Settings: <c>directory</c>, where the lock files are, the same for all hosts of the domain.
 /// The file stays when the lease is given up: removing it would let two processes lock two files of one name.
 /// </remarks>
-public sealed class FileLease : Lease
+public sealed class FileLease : Lease, IDisposable
 {
     private readonly string _path;
     private readonly Lock _lock = new();
@@ -72,6 +72,8 @@ public sealed class FileLease : Lease
             return Task.FromResult(true);
         }
     }
+
+    public void Dispose() => Release();
 
     public override bool CheckLease()
     {

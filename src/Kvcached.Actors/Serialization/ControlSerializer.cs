@@ -28,11 +28,12 @@ public sealed class ControlSerializer : SerializerWithStringManifest
     private static readonly FrozenDictionary<string, Type> TypeOf =
         WireTypes.Control.ToFrozenDictionary(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal);
 
-    private readonly Hyperion.Serializer _hyperion;
+    private readonly Lazy<Hyperion.Serializer> _hyperion;
 
     public ControlSerializer(ExtendedActorSystem system)
-        : base(system) =>
-        _hyperion = new Hyperion.Serializer(new SerializerOptions(
+        : base(system)
+    {
+        _hyperion = new Lazy<Hyperion.Serializer>(() => new Hyperion.Serializer(new SerializerOptions(
             versionTolerance: false,
             preserveObjectReferences: false,
             surrogates: ControlSurrogates.Create(system),
@@ -41,7 +42,12 @@ public sealed class ControlSerializer : SerializerWithStringManifest
             ignoreISerializable: true,
             packageNameOverrides: null,
             disallowUnsafeTypes: true,
-            typeFilter: ControlTypeFilter.Instance));
+            typeFilter: ControlTypeFilter.Instance)));
+
+        // Hyperion compiles code for every known type, which takes most of a second: neither the start of the system nor the
+        // first message should wait for it. Should it fail, the first message says why.
+        _ = Task.Run(() => _hyperion.Value);
+    }
 
     public override int Identifier => FrozenIdentifier;
 
@@ -64,7 +70,7 @@ public sealed class ControlSerializer : SerializerWithStringManifest
         {
             using var stream = new MemoryStream();
             stream.Write(stackalloc byte[HeaderBytes]);
-            _hyperion.Serialize(obj, stream);
+            _hyperion.Value.Serialize(obj, stream);
             var bytes = stream.ToArray();
             BinaryPrimitives.WriteUInt32LittleEndian(bytes, ControlFingerprint.Value);
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(sizeof(uint)), ControlFingerprint.Checksum(bytes.AsSpan(HeaderBytes)));
@@ -89,7 +95,7 @@ public sealed class ControlSerializer : SerializerWithStringManifest
         try
         {
             using var payload = new ControlPayload(bytes, HeaderBytes);
-            message = _hyperion.Deserialize<object>(payload);
+            message = _hyperion.Value.Deserialize<object>(payload);
             if (!payload.IsAtEnd)
             {
                 throw new InvalidDataException("bytes are left over.");

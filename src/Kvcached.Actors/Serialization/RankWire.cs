@@ -19,11 +19,18 @@ internal static class RankWire
         writer.WriteInt64(message.Seq);
         var entries = message.Entries.AsSpan();
         writer.WriteInt32(entries.Length);
+        if (!writer.TryReserve((long)entries.Length * TableEntryBytes, out var room))
+        {
+            return;
+        }
+
+        // Tables are long: room is taken once for all entries.
+        var list = new WireWriter(room);
         foreach (ref readonly var entry in entries)
         {
-            writer.WriteExtent(entry.Extent);
-            writer.WriteSessionId(entry.Session);
-            writer.WriteRequestId(entry.Request);
+            list.WriteExtent(entry.Extent);
+            list.WriteSessionId(entry.Session);
+            list.WriteRequestId(entry.Request);
         }
     }
 

@@ -73,6 +73,7 @@ public sealed class ClusterWithoutJsonSpecs : TestKit
         akka.cluster.min-nr-of-members = 1
         akka.cluster.downing-provider-class = ""
         akka.cluster.singleton.hand-over-retry-interval = 200 ms
+        akka.cluster.singleton-proxy.singleton-identification-interval = 200 ms
         akka.loglevel = OFF
         """)
         .WithFallback(KvcachedHocon.Load("serialization"))

@@ -116,14 +116,19 @@ public sealed class MalformedBytesTests(WireFixture fixture) : WireKit(fixture)
     [Fact]
     public void Control_message_nested_without_end_should_be_refused()
     {
+        var stopped = 0;
         for (var known = 0; known < KnownControlTypes.InOrder.Length; known++)
         {
             // Each level says that its first member is again a value of that type.
             var level = new byte[] { 254, (byte)known, 0 };
             var bytes = Frame([.. Enumerable.Repeat(level, 100_000).SelectMany(part => part)]);
 
-            Assert.Throws<SerializationException>(() => Read(bytes, ControlSerializer.FrozenIdentifier, ControlManifests.DomainDescription));
+            var refusal = Assert.Throws<SerializationException>(
+                () => Read(bytes, ControlSerializer.FrozenIdentifier, ControlManifests.DomainDescription));
+            stopped += refusal.Message.Contains("Nested deeper", StringComparison.Ordinal) ? 1 : 0;
         }
+
+        Assert.True(stopped > 0, "No type was read more than one level deep, so the limit wasn't tried.");
     }
 
     [Fact]

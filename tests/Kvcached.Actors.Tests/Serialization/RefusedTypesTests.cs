@@ -57,7 +57,8 @@ public sealed class RefusedTypesTests(WireFixture fixture) : WireKit(fixture)
 
         foreach (var manifest in WireTypes.Control.Values)
         {
-            Assert.Throws<SerializationException>(() => Read(bytes, ControlSerializer.FrozenIdentifier, manifest));
+            var refusal = Assert.Throws<SerializationException>(() => Read(bytes, ControlSerializer.FrozenIdentifier, manifest));
+            Assert.Contains("EvilDeserializationException", refusal.ToString(), StringComparison.Ordinal);
         }
     }
 
@@ -68,10 +69,28 @@ public sealed class RefusedTypesTests(WireFixture fixture) : WireKit(fixture)
         new List<Unlisted> { new(1) },
         new InvalidOperationException("made elsewhere"),
         new Dictionary<string, object> { ["a"] = new Unlisted(1) },
-        typeof(Unlisted),
-        "just text",
-        17,
     ];
+
+    [Fact]
+    public void Unlisted_type_in_the_place_of_a_member_should_be_stopped_by_the_filter()
+    {
+        var bytes = Frame(Splice(Hyperion(new Unlisted(1))));
+
+        var refusal = Assert.Throws<SerializationException>(
+            () => Read(bytes, ControlSerializer.FrozenIdentifier, ControlManifests.EpochRefused));
+        Assert.Contains("UserEvilDeserializationException", refusal.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Primitive_values_and_types_should_not_pass_as_control_messages()
+    {
+        foreach (var value in new object[] { "just text", 17, typeof(Unlisted) })
+        {
+            var bytes = Frame(Hyperion(value));
+
+            Assert.Throws<SerializationException>(() => Read(bytes, ControlSerializer.FrozenIdentifier, ControlManifests.ReportRank));
+        }
+    }
 
     [Fact]
     public void Hyperions_own_serializer_should_have_no_place() =>

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests, ending in a line "N passed, N failed".
+#   ./test.sh            everything that fits every change (under 15 minutes on 2 cores)
+#   ./test.sh --long     also what is too slow for that
+#   ./test.sh NAME...    only the test projects whose names contain one of these
+# Needs the .NET SDK 10 or later; NuGet packages are restored by the build.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$root"
+
+filter='Category!=Long'
+names=()
+for argument in "$@"; do
+  case "$argument" in
+    --long) filter='' ;;
+    --help | -h) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -*) echo "test.sh: unknown option '$argument'; see ./test.sh --help" >&2; exit 2 ;;
+    *) names+=("$argument") ;;
+  esac
+done
+
+build/need-dotnet.sh
+
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
+echo "Building (Release, warnings are errors)..."
+if ! dotnet build Kvcached.sln --configuration Release --nologo --verbosity quiet; then
+  echo "The build failed."
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+passed=0 failed=0 skipped=0
+for project in tests/*/*.Tests.csproj; do
+  name=$(basename "$project" .csproj)
+  if [ ${#names[@]} -gt 0 ]; then
+    wanted=false
+    for part in "${names[@]}"; do [[ $name == *"$part"* ]] && wanted=true; done
+    $wanted || continue
+  fi
+
+  echo "== $name"
+  started=$SECONDS
+  log="$results/$name.log"
+  # A run that hangs is a failure with a name, not a build that never ends.
+  arguments=(test "$project" --configuration Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" --blame-hang-timeout 5m)
+  [ -n "$filter" ] && arguments+=(--filter "$filter")
+  dotnet "${arguments[@]}" >"$log" 2>&1 || true
+  read -r p f s < <(build/count-tests.sh "$results/$name.trx")
+  if [ "$f" -gt 0 ]; then grep -vE '^\s*$|^(Test run for|VSTest|Starting test|A total of)' "$log" | head -n 120; fi
+  if [ "$((p + f + s))" -eq 0 ]; then echo "$name ran no test:"; tail -n 40 "$log"; f=1; fi
+  echo "   $p passed, $f failed, $s skipped in $((SECONDS - started)) s"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+
+if [ "$skipped" -gt 0 ]; then
+  echo "Skipped tests need a GPU; on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."
+  echo "$passed passed, $failed failed, $skipped skipped"
+else
+  echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
