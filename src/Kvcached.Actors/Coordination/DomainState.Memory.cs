@@ -31,17 +31,21 @@ internal sealed partial class DomainState
     public void RevokeAnswered(TimeSpan now, EngineProtocol.RevokeAnswered answer)
     {
         _now = now;
-        if (!_revokes.TryGetValue(answer.RevokeId, out var revoke) || revoke.Pool.Id != answer.Pool || revoke.Pool.Owner != answer.Session)
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.Owner != answer.Session || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
         {
             return;
         }
 
-        _revokes.Remove(answer.RevokeId);
-        var pool = revoke.Pool;
+        if (_revokes.TryGetValue(answer.RevokeId, out var revoke) && ReferenceEquals(revoke.Pool, pool))
+        {
+            _revokes.Remove(revoke.Id);
+            pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+        }
+
+        // Also after the deadline, or for a revoke of an earlier coordinator: the engine doesn't use them any more.
         var givenUp = answer.GivenUp.IsDefault
             ? []
-            : answer.GivenUp.Distinct().Where(e => revoke.Extents.Contains(e) && pool.Holds(e) && !IsBeingFreed(pool, e)).ToImmutableArray();
-        pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+            : answer.GivenUp.Distinct().Where(e => pool.Holds(e) && !IsBeingFreed(pool, e)).ToImmutableArray();
         if (givenUp.Length > 0)
         {
             EnqueueFree(pool, new PendingFree(null, givenUp, now));
@@ -77,16 +81,9 @@ internal sealed partial class DomainState
                 _ranks[pool.Gpus[r]].Ledger.Cancel(pool.Id, pool.Layouts[r].ShapeOf(request.Group).BytesPerPageId * request.PageCount);
             }
 
-            if (problem.Reason != LedgerRefusalReason.NotEnoughFree)
+            if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, request))
             {
-                refusal = Describe(problem, view.Gpu);
-                return Reservation.Refused;
-            }
-
-            AskBack(pool, request);
-            if (!IsReliefComing(pool))
-            {
-                refusal = Describe(problem, view.Gpu);
+                refusal = Describe(problem, problem.Gpu);
                 return Reservation.Refused;
             }
 
@@ -214,7 +211,8 @@ internal sealed partial class DomainState
                 return false;
             }
 
-            if (other.Gpus.Any(pool.Gpus.Contains))
+            // One that is being mended waits for that first, and must not keep others waiting.
+            if (other.Phase == PoolPhase.Ready && other.Gpus.Any(pool.Gpus.Contains))
             {
                 return true;
             }
@@ -223,31 +221,68 @@ internal sealed partial class DomainState
         return false;
     }
 
-    /// <summary>Asks other pools for warm extents, as many as are short on each GPU, unless that many have been asked for already.</summary>
-    private void AskBack(PoolState pool, EngineProtocol.AllocatePages request)
+    /// <summary>True when the request breaks the pool's limit on any rank, so that no memory given back could help.</summary>
+    private bool IsAboveLimitElsewhere(PoolState pool, EngineProtocol.AllocatePages request, ref LedgerRefusal problem)
     {
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            var gpu = pool.Gpus[rank];
-            var wanted = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
-            var shortage = wanted - _ranks[gpu].Ledger.AvailableBytes(pool.Id) - ComingBack(gpu);
-            if (shortage > 0)
+            var ledger = _ranks[pool.Gpus[rank]].Ledger;
+            var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
+            if (ledger.TryReserve(pool.Id, bytes, out var refused))
             {
-                var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool), _ranks[gpu].Ledger);
-                foreach (var group in plan.Revocations.GroupBy(c => c.Pool))
-                {
-                    Send(_pools[group.Key], [.. group.Select(c => c.Extent)]);
-                }
+                ledger.Cancel(pool.Id, bytes);
+            }
+            else if (refused.Reason != LedgerRefusalReason.NotEnoughFree)
+            {
+                problem = refused;
+                return true;
             }
         }
 
-        void Send(PoolState holder, ImmutableArray<Extent> extents)
+        return false;
+    }
+
+    /// <summary>
+    /// Asks other pools for warm extents, as many as are short on each GPU beyond what is coming back anyway. False, and nobody asked, when
+    /// some GPU would be short even if all of them were given up.
+    /// </summary>
+    private bool TryAskBack(PoolState pool, EngineProtocol.AllocatePages request)
+    {
+        var chosen = new HashSet<(PoolId Pool, Extent Extent)>();
+        for (var i = 0; i < pool.RankCount; i++)
         {
-            var revoke = new Revoke(++_lastRevokeId, holder, extents, _now + _settings.RevokeDeadline);
-            _revokes.Add(revoke.Id, revoke);
-            Meters.Revokes += extents.Length;
-            _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, extents));
+            var rank = pool.RanksInGpuOrder[i];
+            var gpu = pool.Gpus[rank];
+            var wanted = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
+            var shortage = wanted - _ranks[gpu].Ledger.AvailableBytes(pool.Id) - ComingBack(gpu);
+            foreach (var (holder, extent) in chosen)
+            {
+                var holderRank = _pools[holder].RankOf(gpu);
+                shortage -= holderRank < 0 ? 0 : _pools[holder].Layouts[holderRank].BytesOf(extent);
+            }
+
+            if (shortage > 0)
+            {
+                var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool).Where(w => !chosen.Contains((w.Pool, w.Extent))), _ranks[gpu].Ledger);
+                if (plan.MissingBytes > 0)
+                {
+                    return false;
+                }
+
+                chosen.UnionWith(plan.Revocations.Select(r => (r.Pool, r.Extent)));
+            }
         }
+
+        foreach (var group in chosen.GroupBy(c => c.Pool))
+        {
+            var holder = _pools[group.Key];
+            var revoke = new Revoke(++_lastRevokeId, holder, [.. group.Select(c => c.Extent)], _now + _settings.RevokeDeadline);
+            _revokes.Add(revoke.Id, revoke);
+            Meters.Revokes += revoke.Extents.Length;
+            _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, revoke.Extents));
+        }
+
+        return true;
     }
 
     /// <summary>Warm extents of other pools on that GPU that nobody has been asked for yet.</summary>
@@ -314,14 +349,12 @@ internal sealed partial class DomainState
         return bytes;
     }
 
-    private bool IsReliefComing(PoolState pool) => pool.Gpus.Any(gpu => ComingBack(gpu) > 0);
-
     private void ExpireRevokes()
     {
         var expired = _revokes.Values.Where(r => r.DeadlineAt <= _now).ToArray();
         foreach (var revoke in expired)
         {
-            // No answer means not reclaimed. The engine reports its warm extents again when it can.
+            // No answer means not reclaimed; a late one still counts. The engine reports its warm extents again when it can.
             _revokes.Remove(revoke.Id);
             revoke.Pool.Warm = revoke.Pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
         }
@@ -355,7 +388,9 @@ internal sealed partial class DomainState
         {
             LedgerRefusalReason.NotEnoughFree => RefusalReason.OutOfMemory,
             LedgerRefusalReason.LimitReached => RefusalReason.LimitExceeded,
-            LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse => RefusalReason.FloorDoesNotFit,
+
+            // Floors above the limit that was asked for are refused before: here the limit is all that the GPU lends.
+            LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse or LedgerRefusalReason.LimitBelowFloor => RefusalReason.FloorDoesNotFit,
             _ => RefusalReason.BadLimit,
         },
         $"{gpu}: {refusal} {HoldersOn(gpu)}", refusal.RequestedBytes, refusal.FreeBytes);

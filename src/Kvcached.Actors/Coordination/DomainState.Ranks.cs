@@ -7,8 +7,22 @@ namespace Kvcached.Actors.Coordination;
 /// <content>Ranks as they come, report, vanish and come back.</content>
 internal sealed partial class DomainState
 {
-    /// <summary>True while the coordinator waits for hosts that the domain should have.</summary>
+    /// <summary>True while some rank hasn't said yet what it holds.</summary>
     public bool IsRecovering => _ranks.Values.Any(r => !r.HasReported) || _pools.Values.Any(p => p.Phase == PoolPhase.Recovering);
+
+    /// <summary>
+    /// True while hosts that the domain should have may still turn up with pools of an earlier coordinator: for one lease, since
+    /// sessions that nobody renewed so long are over.
+    /// </summary>
+    private bool IsSettling =>
+        _now - _startedAt < _settings.SessionLease && (IsRecovering || _ranks.Count < _settings.ExpectedHosts);
+
+    /// <summary>Why a registration can't be accepted; null when it can.</summary>
+    public Refusal? FindRegistrationProblem(RankProtocol.RegisterRank registration) =>
+        registration.Domain == _settings.Domain && registration.CapacityBytes > 0 && registration.GranularityBytes > 0
+            ? null
+            : new Refusal(RefusalReason.UnknownDomain,
+                $"{registration.Gpu} of domain '{registration.Domain}', with {registration.CapacityBytes} bytes in pages of {registration.GranularityBytes}, can't join domain '{_settings.Domain}'.");
 
     /// <summary>
     /// A rank makes itself known. A new one is asked what it holds; one that is known is left alone, unless its process is another one.
@@ -22,13 +36,6 @@ internal sealed partial class DomainState
         if (registration.HighestEpoch > Epoch)
         {
             _port.StepDown(registration.HighestEpoch);
-            return;
-        }
-
-        if (registration.Domain != _settings.Domain || registration.CapacityBytes <= 0 || registration.GranularityBytes <= 0)
-        {
-            _port.ToRank(registration.Gpu, new RankProtocol.RankRejected(Epoch, new Refusal(RefusalReason.UnknownDomain,
-                $"{registration.Gpu} of domain '{registration.Domain}' with {registration.CapacityBytes} bytes can't join domain '{_settings.Domain}'.")));
             return;
         }
 
@@ -61,6 +68,12 @@ internal sealed partial class DomainState
             return;
         }
 
+        // A second report was asked for before the first came in, and may be older than what was decided since.
+        if (view.HasReported)
+        {
+            return;
+        }
+
         view.HasReported = true;
         foreach (var pool in report.Pools)
         {
@@ -71,7 +84,7 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
-            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped))
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Recovering))
             {
                 Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
             }
@@ -116,7 +129,7 @@ internal sealed partial class DomainState
             {
                 FailOpening(pool, new Refusal(RefusalReason.RankUnavailable, $"The host of {gpu} ended while pool '{pool.Spec.Name}' was being opened."));
             }
-            else if (pool.Phase != PoolPhase.Recovering)
+            else
             {
                 Withdraw(pool, $"the host of {gpu} ended");
             }

@@ -82,10 +82,7 @@ internal sealed class PoolState
     /// <summary>The request that is answered when the pool is open, or closed; null when nobody waits.</summary>
     public EngineProtocol.IRequest? Opener { get; set; }
 
-    /// <summary>What the engine is told once every rank has released the pool; null for a plain close.</summary>
-    public Refusal? ClosingBecause { get; set; }
-
-    /// <summary>When opening or installing must be over.</summary>
+    /// <summary>When opening, closing or recovering must be over.</summary>
     public TimeSpan PhaseDeadlineAt { get; set; }
 
     /// <summary>Ranks that must still answer for the present phase to end.</summary>
@@ -93,6 +90,12 @@ internal sealed class PoolState
 
     /// <summary>What each rank reported to a new coordinator.</summary>
     public Dictionary<int, RankPoolReport> Reports { get; } = [];
+
+    /// <summary>
+    /// Requests refused while the ranks' reports were missing. Should the ranks turn out to hold a grant of an earlier coordinator for
+    /// one of them, it is undone.
+    /// </summary>
+    public HashSet<(SessionId Session, RequestId Request)> RefusedWhileRecovering { get; } = [];
 
     public bool IsWaitingForMemory { get; set; }
 
@@ -141,6 +144,9 @@ internal sealed class PoolState
     public bool Holds(in Extent extent) =>
         _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent;
 
+    /// <summary>Generations go on above that one.</summary>
+    public void RaiseGenerationsTo(uint generation) => _generations.RaiseTo(generation);
+
     /// <summary>What was granted to that request and is still mapped: the answer to a retry that this coordinator never saw.</summary>
     public ImmutableArray<Extent> GrantedTo(SessionId session, RequestId request) =>
         [.. _origins.Values.Where(e => e.Session == session && e.Request == request).Select(e => e.Extent)];
@@ -155,5 +161,11 @@ internal sealed class PoolState
 
         /// <summary>When something unanswered was last sent to it.</summary>
         public TimeSpan SentAt { get; set; }
+
+        /// <summary>
+        /// Takes note of an answer. One that overtakes a lost one doesn't count: the lost one would never be asked for again, nor what
+        /// it says about quarantine.
+        /// </summary>
+        public void Answered(long seq) => AnsweredThrough += seq == AnsweredThrough + 1 ? 1 : 0;
     }
 }
