@@ -128,7 +128,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
             while (!allEnded.IsCompleted)
             {
                 ThrowIfHostEnded();
-                Recorder.Sample(time.GetElapsedTime(begin), [.. _engines.Select(engine => engine.Process.WhenEnded.IsCompleted ? null : engine.Latest)]);
+                Recorder.Sample(time.GetElapsedTime(begin), [.. _engines.Select(engine => engine.Latest)]);
                 update(Picture());
                 await allEnded.WaitAsync(SampleInterval, time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 cancellation.ThrowIfCancellationRequested();

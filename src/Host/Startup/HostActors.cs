@@ -10,6 +10,9 @@ namespace Kvcached.Host.Startup;
 /// <summary>The host's actor system.</summary>
 internal static class HostActors
 {
+    // Before its loggers run and after they have stopped, Akka logs to stdout, where only the line of a host that is ready belongs.
+    private static readonly Config NothingOnStdout = "akka.stdout-loglevel = OFF";
+
     public static void AddHostActors(this IServiceCollection services, KvcachedHostOptions options, Config userConfig, PagePool pool) =>
         services.AddAkka(KvcachedNames.ActorSystem, builder =>
         {
@@ -19,6 +22,7 @@ internal static class HostActors
                     loggers.ClearLoggers();
                     loggers.AddLoggerFactory();
                 })
+                .AddHocon(NothingOnStdout, HoconAddMode.Append)
                 .AddKvcached(options.Ranks, pool);
             if (options.AkkaManagementPort is not null)
             {

@@ -10,6 +10,23 @@ namespace Kvcached.Actors.Engines;
 /// <content>Memory that is asked back, and pools that end.</content>
 internal sealed partial class EngineSession
 {
+    /// <summary>
+    /// An answer to a request that was answered before. Mostly the same; but a copy of the request that was still on its way when a new
+    /// coordinator took over was carried out a second time, and what came of that is given back.
+    /// </summary>
+    private void AnsweredAgain(EngineProtocol.IReply reply)
+    {
+        switch (reply)
+        {
+            case EngineProtocol.PagesAllocated allocated when _pools.TryGetValue(allocated.Pool, out var pool) && pool.FindForeign(allocated.Extents) is { IsEmpty: false } foreign:
+                GiveBack(allocated.Pool, foreign);
+                break;
+            case EngineProtocol.PoolOpened opened when _ended is null && _openedPools.Add(opened.Pool):
+                Send(new Submit((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, opened.Pool), new TaskCompletionSource<EngineProtocol.IReply>()));
+                break;
+        }
+    }
+
     /// <summary>Answers a revoke, in one step with allocation.</summary>
     private void GiveUp(EngineProtocol.RevokeExtents revoke)
     {

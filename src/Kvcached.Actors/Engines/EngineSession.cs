@@ -25,6 +25,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly SortedDictionary<long, Pending> _pending = [];
     private readonly Dictionary<PoolId, EnginePool> _pools = [];
+    private readonly HashSet<PoolId> _openedPools = [];
     private readonly Queue<(PoolId Pool, ImmutableArray<Extent> Extents)> _returns = new();
     private IActorRef _gateway = ActorRefs.Nobody;
     private TaskCompletionSource? _closing;
@@ -245,6 +246,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
     {
         if (!_pending.Remove(reply.Request.Value, out var pending))
         {
+            AnsweredAgain(reply);
             return;
         }
 
@@ -254,7 +256,11 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
             pool.Add(allocated.Extents);
         }
 
-        if (reply is EngineProtocol.PoolClosed closed)
+        if (reply is EngineProtocol.PoolOpened opened)
+        {
+            _openedPools.Add(opened.Pool);
+        }
+        else if (reply is EngineProtocol.PoolClosed closed)
         {
             _pools.Remove(closed.Pool);
         }
