@@ -26,7 +26,15 @@ internal sealed class ObservedMailbox(Settings settings, Config config) : Mailbo
     {
         private readonly UnboundedMessageQueue _queue = new();
 
-        public bool HasMessages => _queue.HasMessages;
+        // A pinned dispatcher runs one message at a time and then looks here, on the same thread.
+        public bool HasMessages
+        {
+            get
+            {
+                recorder.FinishedOnPinnedThread();
+                return _queue.HasMessages;
+            }
+        }
 
         public int Count => _queue.Count;
 

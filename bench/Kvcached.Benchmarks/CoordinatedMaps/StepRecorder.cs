@@ -12,6 +12,7 @@ internal sealed class StepRecorder
 {
     private static readonly ConcurrentDictionary<string, StepRecorder> Recorders = new(StringComparer.Ordinal);
 
+    private readonly bool _isPinned;
     private readonly Lock _lock = new();
     private HostReport.Steps _maps = new([], [], []);
     private HostReport.Steps _unmaps = new([], [], []);
@@ -24,11 +25,13 @@ internal sealed class StepRecorder
     private int _answersAwaited;
     private long _decisionCount;
 
+    private StepRecorder(bool isPinned) => _isPinned = isPinned;
+
     /// <summary>Ranks whose answers end a step of the coordinator.</summary>
     public static int RankCount { get; set; } = 1;
 
     /// <summary>The recorder of the actors below that parent: <c>coordinator</c> or <c>rank</c>.</summary>
-    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, _ => new StepRecorder());
+    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, name => new StepRecorder(isPinned: name == "rank"));
 
     /// <summary>Reads what was recorded since the last time, and starts anew.</summary>
     public static HostReport Read()
@@ -88,6 +91,15 @@ internal sealed class StepRecorder
             }
 
             _step = null;
+        }
+    }
+
+    /// <summary>As <see cref="Finished"/>, for actors that one thread runs; others' mailboxes are asked by several.</summary>
+    public void FinishedOnPinnedThread()
+    {
+        if (_isPinned)
+        {
+            Finished();
         }
     }
 
