@@ -161,11 +161,12 @@ internal sealed partial class DomainState
 
     private GpuId? FindUnavailableRank(PoolState pool)
     {
-        foreach (var gpu in pool.Gpus)
+        var views = RanksOf(pool).Views;
+        for (var rank = 0; rank < views.Length; rank++)
         {
-            if (!_ranks.TryGetValue(gpu, out var view) || !view.IsAvailable)
+            if (views[rank] is not { IsAvailable: true })
             {
-                return gpu;
+                return pool.Gpus[rank];
             }
         }
 
