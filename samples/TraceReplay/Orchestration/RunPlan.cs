@@ -24,6 +24,9 @@ internal sealed record RunPlan(
 
     public const string CudaBackend = "cuda";
 
+    /// <summary>The number of hosts, for people.</summary>
+    public string HostsText => HostCount == 1 ? "1 host" : $"{HostCount} hosts";
+
     /// <summary>Reads the traces and settles all choices.</summary>
     /// <param name="settings">Checked options.</param>
     /// <param name="machine">What the machine has.</param>

@@ -13,8 +13,14 @@ internal sealed record CoordinatorSettings
     /// <summary>What a rank hasn't answered is sent again after this long.</summary>
     public TimeSpan ResendInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Ranks open a pool (reserve its arena, create its floor) by then.</summary>
+    /// <summary>Ranks open a pool (reserve its arena, create its floor) by then. Closing it takes as long as it must, but its engine is answered by then.</summary>
     public TimeSpan OpenDeadline { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>An engine that returns extents is answered by then, even when their turn hasn't come.</summary>
+    public TimeSpan ReturnDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>A new coordinator gives up a pool when not all its ranks have said by then what they hold.</summary>
+    public TimeSpan RecoveryDeadline { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>A session that isn't renewed for so long ends.</summary>
     public TimeSpan SessionLease { get; init; } = TimeSpan.FromSeconds(15);

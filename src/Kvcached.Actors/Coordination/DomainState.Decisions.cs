@@ -11,8 +11,6 @@ namespace Kvcached.Actors.Coordination;
 /// </content>
 internal sealed partial class DomainState
 {
-    private static readonly TimeSpan NoDeadline = TimeSpan.MaxValue;
-
     /// <summary>Starts what can be started: returns first, since they free memory, then requests in the order they came.</summary>
     private void Pump(PoolState pool)
     {
@@ -34,6 +32,15 @@ internal sealed partial class DomainState
     /// <summary>False when the request must go on waiting.</summary>
     private bool TryStartOrRefuse(PoolState pool, PendingAllocation waiting)
     {
+        // A grant that an earlier coordinator made, and whose answer was lost, is still in the ranks' tables.
+        var granted = pool.InheritedBy(waiting.Request.Session, waiting.Request.Request);
+        if (granted.Length > 0)
+        {
+            EndHead(pool);
+            Answer(new EngineProtocol.PagesAllocated(waiting.Request.Session, waiting.Request.Request, pool.Id, granted));
+            return true;
+        }
+
         if (FindUnavailableRank(pool) is { } gpu)
         {
             EndHead(pool);
@@ -52,16 +59,17 @@ internal sealed partial class DomainState
         }
 
         var group = waiting.Request.Group;
-        var allocation = pool.PageIds[group].TryAllocate(waiting.Request.PageCount, LargestOrder(pool, group));
-        EndHead(pool);
+        var allocation = pool.PageIds[group].TryAllocate(waiting.Request.PageCount, RanksOf(pool).LargestOrders[group]);
         if (!allocation.IsGranted)
         {
             CancelReservation(pool, waiting.Request);
+            EndHead(pool);
             Refuse(waiting.Request, RefusalReason.VirtualSpaceExhausted,
                 $"{pool.Id} group {group}: {waiting.Request.PageCount} page ids wanted, {allocation.FreePageCount} free ({allocation.Refusal}). Return extents, or open the pool with more virtual pages.");
             return true;
         }
 
+        EndHead(pool);
         StartMap(pool, waiting, allocation.Extents);
         return true;
     }
@@ -123,7 +131,7 @@ internal sealed partial class DomainState
             Decision = map with { Seq = ++pool.Seq, Kind = DecisionKind.Abort, AbortedSeq = map.Seq },
             Expected = pool.Table.Digest,
             Awaiting = RankSet.All(pool.RankCount),
-            DeadlineAt = NoDeadline,
+            DeadlineAt = _now + _settings.DecisionDeadline,
         });
     }
 
@@ -135,7 +143,9 @@ internal sealed partial class DomainState
         var command = new RankProtocol.Decide(flight.Decision);
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            pool.Progress[rank].SentAt = _now;
+            // A rank that owes older answers keeps its time, so that a busy pool doesn't put off sending them again.
+            var progress = pool.Progress[rank];
+            progress.SentAt = progress.AnsweredThrough == flight.Decision.Seq - 1 ? _now : progress.SentAt;
             _port.ToRank(pool.Gpus[rank], command);
         }
     }
@@ -144,26 +154,34 @@ internal sealed partial class DomainState
     public void Decided(TimeSpan now, DecisionAnswer answer)
     {
         _now = now;
-        if (answer.Outcome == DecisionOutcome.StaleEpoch && answer.Epoch > Epoch)
+        if (answer.Outcome == DecisionOutcome.StaleEpoch)
         {
-            _port.StepDown(answer.Epoch);
+            // One that names this very epoch answers a predecessor's decision, and says nothing about ours of the same number.
+            if (answer.Epoch > Epoch)
+            {
+                _port.StepDown(answer.Epoch);
+            }
+
             return;
         }
 
-        if (!_pools.TryGetValue(answer.Pool, out var pool) || !IsCurrent(answer.Gpu, answer.Incarnation))
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.RankOf(answer.Gpu) is not (>= 0 and var rank))
         {
             return;
         }
 
-        var rank = pool.RankOf(answer.Gpu);
-        if (rank < 0 || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
+        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
         {
             return;
         }
 
         if (answer.Outcome == DecisionOutcome.NeedsTable)
         {
-            Stop(pool, $"{answer.Gpu} has no table of {pool.Id} in {Epoch}");
+            // While tables are installed they are sent anyway.
+            if (pool.Phase == PoolPhase.Ready && answer.Seq > pool.Progress[rank].AnsweredThrough && answer.Seq <= pool.Seq)
+            {
+                Stop(pool, $"{answer.Gpu} has no table of {pool.Id} in {Epoch}");
+            }
         }
         else if (answer.Epoch != Epoch)
         {
@@ -175,7 +193,7 @@ internal sealed partial class DomainState
         }
         else if (answer.Outcome == DecisionOutcome.Gap)
         {
-            pool.Progress[rank].AnsweredThrough = Math.Min(answer.LastSeq, pool.Seq);
+            // From the last answer that came, not the last decision that arrived: answers may be lost too.
             Replay(pool, rank);
         }
         else if (pool.Log.TryFind(answer.Seq, out var entry))
@@ -188,38 +206,43 @@ internal sealed partial class DomainState
 
     private void TakeAnswer(PoolState pool, int rank, DecisionAnswer answer, DecisionLog.Entry entry)
     {
-        pool.Progress[rank].AnsweredThrough = Math.Max(pool.Progress[rank].AnsweredThrough, answer.Seq);
+        pool.Progress[rank].Answered(answer.Seq);
         var flight = pool.Flight;
         var isInFlight = flight is not null && flight.Decision.Seq == answer.Seq;
-        if (entry.Decision.Kind == DecisionKind.Map)
+        if (answer.Outcome == DecisionOutcome.Refused)
         {
-            if (!isInFlight)
+            if (entry.Decision.Kind != DecisionKind.Map)
             {
-                return;
+                Stop(pool, $"{answer.Gpu} refused {entry.Decision}, which only moves forward: {answer.Refusal}");
             }
-
-            if (answer.Outcome == DecisionOutcome.Refused)
+            else if (isInFlight)
             {
                 Abort(pool, answer.Refusal ?? new Refusal(RefusalReason.DriverFailed, $"{answer.Gpu} refused {entry.Decision}."));
-                return;
             }
-        }
-        else
-        {
-            SettleLeaving(pool, rank, entry.Decision.Extents, answer.Quarantined);
+
+            return;
         }
 
         // A rank that lags shows the digest of that earlier table: the log has what it must be.
-        if (answer.Outcome == DecisionOutcome.Applied && answer.Digest != entry.Expected)
+        if (answer.Digest != entry.Expected)
         {
             Meters.DigestMismatches++;
             Stop(pool, $"{answer.Gpu} shows digest {answer.Digest} after {entry.Decision} instead of {entry.Expected}");
             return;
         }
 
+        if (entry.Decision.Kind != DecisionKind.Map)
+        {
+            SettleLeaving(pool, rank, entry.Decision.Extents, answer.Quarantined);
+        }
+
         if (isInFlight && flight!.Awaiting.Remove(rank) && flight.Awaiting.Count == 0)
         {
             Land(pool, flight);
+        }
+        else if (entry.Decision.Kind != DecisionKind.Map)
+        {
+            MemoryWasFreed();
         }
     }
 
@@ -305,18 +328,6 @@ internal sealed partial class DomainState
         {
             _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
         }
-    }
-
-    private byte LargestOrder(PoolState pool, int group)
-    {
-        var order = Extent.MaxOrder;
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            var limit = EffectiveLimit(pool.Spec, _ranks[pool.Gpus[rank]]);
-            order = Math.Min(order, ExtentCap.LargestOrder(limit, pool.Layouts[rank].ShapeOf(group).BytesPerPageId, _settings.ExtentShareDivisor));
-        }
-
-        return order;
     }
 
     private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;

@@ -12,6 +12,45 @@ internal sealed partial class DomainState
         [.. _pools.Values.OrderBy(p => p.Id).Select(DescribePool)],
         Meters.Read());
 
+    /// <summary>The first rule of bookkeeping that is broken, as a sentence; null when all holds. For tests and self-checks.</summary>
+    public string? FindImbalance()
+    {
+        foreach (var view in _ranks.Values)
+        {
+            if (view.Ledger.FindImbalance() is { } problem)
+            {
+                return problem;
+            }
+        }
+
+        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Stopped).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
+    }
+
+    /// <summary>Every page id that is taken is in the table, leaving or in flight, and every GPU's account says as much.</summary>
+    private string? FindImbalance(PoolState pool)
+    {
+        var inFlight = pool.Flight?.Allocation is null ? [] : pool.Flight.Decision.Extents;
+        HashSet<Core.Paging.Extent> known = [.. pool.Table.Enumerate(), .. pool.Leaving.Extents, .. inFlight];
+        var taken = pool.PageIds.SelectMany(ids => ids.Granted).ToArray();
+        if (taken.Length != known.Count || !taken.All(known.Contains))
+        {
+            return $"{pool.Id} has taken {string.Join(", ", taken)} but knows of {string.Join(", ", known)}.";
+        }
+
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var used = pool.BytesOn(rank, [.. pool.Table.Enumerate(), .. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank) && !pool.Leaving.IsQuarantinedOn(e, rank))]);
+            var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsQuarantinedOn(e, rank))]);
+            if (!_ranks.TryGetValue(pool.Gpus[rank], out var view) || !view.Ledger.TryFind(pool.Id, out var entry)
+                || entry.UsedBytes != used || entry.QuarantinedBytes != quarantined || entry.ReservedBytes != pool.BytesOn(rank, inFlight))
+            {
+                return $"{pool.Id} holds {used} bytes, {quarantined} quarantined and {pool.BytesOn(rank, inFlight)} in flight on {pool.Gpus[rank]}, whose account says otherwise.";
+            }
+        }
+
+        return null;
+    }
+
     private static DomainProtocol.GpuDescription DescribeGpu(RankView view) => new(
         view.Gpu, view.Incarnation, view.Address, view.DeviceName, view.Backend, view.IsAvailable,
         view.Ledger.CapacityBytes, view.Ledger.Entries.Sum(e => e.UsedBytes), view.Ledger.Entries.Sum(e => e.ReservedBytes),

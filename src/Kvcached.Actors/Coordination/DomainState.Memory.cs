@@ -14,8 +14,6 @@ namespace Kvcached.Actors.Coordination;
 internal sealed partial class DomainState
 {
     private readonly List<PoolState> _waitingForMemory = [];
-    private readonly Dictionary<long, Revoke> _revokes = [];
-    private long _lastRevokeId;
     private bool _isServingWaiters;
 
     private enum Reservation
@@ -23,32 +21,6 @@ internal sealed partial class DomainState
         Done,
         Wait,
         Refused,
-    }
-
-    private sealed record Revoke(long Id, PoolState Pool, ImmutableArray<Extent> Extents, TimeSpan DeadlineAt);
-
-    /// <summary>An engine says which of the extents asked back it gave up.</summary>
-    public void RevokeAnswered(TimeSpan now, EngineProtocol.RevokeAnswered answer)
-    {
-        _now = now;
-        if (!_revokes.TryGetValue(answer.RevokeId, out var revoke) || revoke.Pool.Id != answer.Pool || revoke.Pool.Owner != answer.Session)
-        {
-            return;
-        }
-
-        _revokes.Remove(answer.RevokeId);
-        var pool = revoke.Pool;
-        var givenUp = answer.GivenUp.IsDefault
-            ? []
-            : answer.GivenUp.Distinct().Where(e => revoke.Extents.Contains(e) && pool.Holds(e) && !IsBeingFreed(pool, e)).ToImmutableArray();
-        pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
-        if (givenUp.Length > 0)
-        {
-            EnqueueFree(pool, new PendingFree(null, givenUp, now));
-            Pump(pool);
-        }
-
-        MemoryWasFreed();
     }
 
     private Reservation ReserveMemory(PoolState pool, PendingAllocation waiting, out Refusal? refusal)
@@ -61,10 +33,11 @@ internal sealed partial class DomainState
         }
 
         var request = waiting.Request;
+        var views = RanksOf(pool).Views;
         for (var i = 0; i < pool.RankCount; i++)
         {
             var rank = pool.RanksInGpuOrder[i];
-            var view = _ranks[pool.Gpus[rank]];
+            var view = views[rank]!;
             var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
             if (view.Ledger.TryReserve(pool.Id, bytes, out var problem))
             {
@@ -77,16 +50,9 @@ internal sealed partial class DomainState
                 _ranks[pool.Gpus[r]].Ledger.Cancel(pool.Id, pool.Layouts[r].ShapeOf(request.Group).BytesPerPageId * request.PageCount);
             }
 
-            if (problem.Reason != LedgerRefusalReason.NotEnoughFree)
+            if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, request))
             {
-                refusal = Describe(problem, view.Gpu);
-                return Reservation.Refused;
-            }
-
-            AskBack(pool, request);
-            if (!IsReliefComing(pool))
-            {
-                refusal = Describe(problem, view.Gpu);
+                refusal = Describe(problem, problem.Gpu);
                 return Reservation.Refused;
             }
 
@@ -107,12 +73,10 @@ internal sealed partial class DomainState
 
     private void CommitReservation(PoolState pool, ImmutableArray<Extent> extents)
     {
+        var views = RanksOf(pool).Views;
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            if (_ranks.TryGetValue(pool.Gpus[rank], out var view))
-            {
-                view.Ledger.Commit(pool.Id, pool.BytesOn(rank, extents));
-            }
+            views[rank]?.Ledger.Commit(pool.Id, pool.BytesOn(rank, extents));
         }
     }
 
@@ -151,7 +115,7 @@ internal sealed partial class DomainState
 
     private void Release(PoolState pool, int rank, Extent extent)
     {
-        var ledger = _ranks[pool.Gpus[rank]].Ledger;
+        var ledger = RanksOf(pool).Views[rank]!.Ledger;
         var bytes = pool.Layouts[rank].BytesOf(extent);
         if (pool.Leaving.IsQuarantinedOn(extent, rank))
         {
@@ -214,7 +178,8 @@ internal sealed partial class DomainState
                 return false;
             }
 
-            if (other.Gpus.Any(pool.Gpus.Contains))
+            // One that is being mended waits for that first, and must not keep others waiting.
+            if (other.Phase == PoolPhase.Ready && other.Gpus.Any(pool.Gpus.Contains))
             {
                 return true;
             }
@@ -223,121 +188,25 @@ internal sealed partial class DomainState
         return false;
     }
 
-    /// <summary>Asks other pools for warm extents, as many as are short on each GPU, unless that many have been asked for already.</summary>
-    private void AskBack(PoolState pool, EngineProtocol.AllocatePages request)
+    /// <summary>True when the request breaks the pool's limit on any rank, so that no memory given back could help.</summary>
+    private bool IsAboveLimitElsewhere(PoolState pool, EngineProtocol.AllocatePages request, ref LedgerRefusal problem)
     {
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            var gpu = pool.Gpus[rank];
-            var wanted = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
-            var shortage = wanted - _ranks[gpu].Ledger.AvailableBytes(pool.Id) - ComingBack(gpu);
-            if (shortage > 0)
+            var ledger = _ranks[pool.Gpus[rank]].Ledger;
+            var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
+            if (ledger.TryReserve(pool.Id, bytes, out var refused))
             {
-                var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool), _ranks[gpu].Ledger);
-                foreach (var group in plan.Revocations.GroupBy(c => c.Pool))
-                {
-                    Send(_pools[group.Key], [.. group.Select(c => c.Extent)]);
-                }
+                ledger.Cancel(pool.Id, bytes);
+            }
+            else if (refused.Reason != LedgerRefusalReason.NotEnoughFree)
+            {
+                problem = refused;
+                return true;
             }
         }
 
-        void Send(PoolState holder, ImmutableArray<Extent> extents)
-        {
-            var revoke = new Revoke(++_lastRevokeId, holder, extents, _now + _settings.RevokeDeadline);
-            _revokes.Add(revoke.Id, revoke);
-            Meters.Revokes += extents.Length;
-            _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, extents));
-        }
-    }
-
-    /// <summary>Warm extents of other pools on that GPU that nobody has been asked for yet.</summary>
-    private IEnumerable<WarmReport> WarmOn(GpuId gpu, PoolState asking)
-    {
-        foreach (var holder in _pools.Values)
-        {
-            var rank = holder.RankOf(gpu);
-            if (rank < 0 || ReferenceEquals(holder, asking) || holder.Phase != PoolPhase.Ready)
-            {
-                continue;
-            }
-
-            foreach (var warm in holder.Warm)
-            {
-                if (holder.Holds(warm.Extent) && !IsBeingFreed(holder, warm.Extent) && !IsRevoked(holder, warm.Extent))
-                {
-                    yield return new WarmReport(holder.Id, warm.Extent, holder.Layouts[rank].BytesOf(warm.Extent), holder.WarmReportedAt - warm.Idle);
-                }
-            }
-        }
-    }
-
-    private bool IsRevoked(PoolState pool, Extent extent) =>
-        _revokes.Values.Any(r => ReferenceEquals(r.Pool, pool) && r.Extents.Contains(extent));
-
-    /// <summary>Bytes on that GPU that have been asked back, or are being unmapped.</summary>
-    private long ComingBack(GpuId gpu)
-    {
-        var bytes = 0L;
-        foreach (var revoke in _revokes.Values)
-        {
-            var rank = revoke.Pool.RankOf(gpu);
-            bytes += rank < 0 ? 0 : revoke.Pool.BytesOn(rank, revoke.Extents);
-        }
-
-        foreach (var pool in _pools.Values)
-        {
-            var rank = pool.RankOf(gpu);
-            if (rank < 0)
-            {
-                continue;
-            }
-
-            foreach (var free in pool.Frees)
-            {
-                bytes += pool.BytesOn(rank, free.Extents);
-            }
-
-            foreach (var extent in pool.Leaving.Extents)
-            {
-                if (pool.Leaving.IsHeldBy(extent, rank) && !pool.Leaving.IsQuarantinedOn(extent, rank))
-                {
-                    bytes += pool.Layouts[rank].BytesOf(extent);
-                }
-            }
-
-            if (pool.Phase == PoolPhase.Closing && pool.PhaseAwaiting.Contains(rank))
-            {
-                bytes += pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
-            }
-        }
-
-        return bytes;
-    }
-
-    private bool IsReliefComing(PoolState pool) => pool.Gpus.Any(gpu => ComingBack(gpu) > 0);
-
-    private void ExpireRevokes()
-    {
-        var expired = _revokes.Values.Where(r => r.DeadlineAt <= _now).ToArray();
-        foreach (var revoke in expired)
-        {
-            // No answer means not reclaimed. The engine reports its warm extents again when it can.
-            _revokes.Remove(revoke.Id);
-            revoke.Pool.Warm = revoke.Pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
-        }
-
-        if (expired.Length > 0)
-        {
-            MemoryWasFreed();
-        }
-    }
-
-    private void DropRevokesOf(PoolState pool)
-    {
-        foreach (var revoke in _revokes.Values.Where(r => ReferenceEquals(r.Pool, pool)).ToArray())
-        {
-            _revokes.Remove(revoke.Id);
-        }
+        return false;
     }
 
     private Refusal OutOfMemory(PoolState pool, PendingAllocation waiting)
@@ -355,7 +224,9 @@ internal sealed partial class DomainState
         {
             LedgerRefusalReason.NotEnoughFree => RefusalReason.OutOfMemory,
             LedgerRefusalReason.LimitReached => RefusalReason.LimitExceeded,
-            LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse => RefusalReason.FloorDoesNotFit,
+
+            // Floors above the limit that was asked for are refused before: here the limit is all that the GPU lends.
+            LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse or LedgerRefusalReason.LimitBelowFloor => RefusalReason.FloorDoesNotFit,
             _ => RefusalReason.BadLimit,
         },
         $"{gpu}: {refusal} {HoldersOn(gpu)}", refusal.RequestedBytes, refusal.FreeBytes);

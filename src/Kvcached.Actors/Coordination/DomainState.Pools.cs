@@ -12,8 +12,19 @@ internal sealed partial class DomainState
     public void RankPoolAnswered(TimeSpan now, RankProtocol.RankPoolAnswer answer)
     {
         _now = now;
-        if (answer.Epoch != Epoch || !_pools.TryGetValue(answer.Pool, out var pool) || !IsCurrent(answer.Gpu, answer.Incarnation))
+        if (answer.Epoch != Epoch || !IsCurrent(answer.Gpu, answer.Incarnation))
         {
+            return;
+        }
+
+        if (!_pools.TryGetValue(answer.Pool, out var pool))
+        {
+            if (answer.IsOpen)
+            {
+                // A late answer to a pool that was given up meanwhile.
+                _port.ToRank(answer.Gpu, new RankProtocol.CloseRankPool(Epoch, answer.Pool));
+            }
+
             return;
         }
 
@@ -45,6 +56,7 @@ internal sealed partial class DomainState
         {
             LetGo(pool, rank);
             FinishClosing(pool);
+            MemoryWasFreed();
         }
     }
 
@@ -219,7 +231,7 @@ internal sealed partial class DomainState
         DropRevokesOf(pool);
         pool.Phase = PoolPhase.Closing;
         pool.Opener = closer;
-        pool.ClosingBecause = because;
+        pool.PhaseDeadlineAt = _now + _settings.OpenDeadline;
         pool.PhaseAwaiting = RankSet.Empty(pool.RankCount);
         if (because is not null)
         {
@@ -252,6 +264,11 @@ internal sealed partial class DomainState
         }
 
         _pools.Remove(pool.Id);
+        if (!IsOwnId(pool.Id))
+        {
+            _closedPools.Add(pool.Id);
+        }
+
         if (_poolNames.TryGetValue(pool.Spec.Name, out var named) && named == pool.Id)
         {
             _poolNames.Remove(pool.Spec.Name);
@@ -300,6 +317,16 @@ internal sealed partial class DomainState
         {
             var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
             FailOpening(pool, new Refusal(RefusalReason.DeadlineExceeded, $"{missing} didn't open pool '{pool.Spec.Name}' within {_settings.OpenDeadline.TotalSeconds:0.#} s."));
+        }
+        else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt)
+        {
+            Withdraw(pool, $"only {pool.Reports.Count} of its {pool.RankCount} ranks were found within {_settings.RecoveryDeadline.TotalSeconds:0.#} s");
+        }
+        else if (pool.Phase == PoolPhase.Closing && pool.Opener is { } closer && _now >= pool.PhaseDeadlineAt)
+        {
+            var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
+            pool.Opener = null;
+            Refuse(closer, RefusalReason.RankUnavailable, $"{pool.Id} is closed, but {missing} hasn't released it yet and will be asked on.");
         }
     }
 }

@@ -1,14 +1,30 @@
+using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;
 
 /// <content>Ranks as they come, report, vanish and come back.</content>
 internal sealed partial class DomainState
 {
-    /// <summary>True while the coordinator waits for hosts that the domain should have.</summary>
+    /// <summary>True while some rank hasn't said yet what it holds.</summary>
     public bool IsRecovering => _ranks.Values.Any(r => !r.HasReported) || _pools.Values.Any(p => p.Phase == PoolPhase.Recovering);
+
+    /// <summary>
+    /// True while hosts that the domain should have may still turn up with pools of an earlier coordinator: for one lease, since
+    /// sessions that nobody renewed so long are over.
+    /// </summary>
+    private bool IsSettling =>
+        _now - _startedAt < _settings.SessionLease && (IsRecovering || _ranks.Count < _settings.ExpectedHosts);
+
+    /// <summary>Why a registration can't be accepted; null when it can.</summary>
+    public Refusal? FindRegistrationProblem(RankProtocol.RegisterRank registration) =>
+        registration.Domain == _settings.Domain && registration.CapacityBytes > 0 && registration.GranularityBytes > 0
+            ? null
+            : new Refusal(RefusalReason.UnknownDomain,
+                $"{registration.Gpu} of domain '{registration.Domain}', with {registration.CapacityBytes} bytes in pages of {registration.GranularityBytes}, can't join domain '{_settings.Domain}'.");
 
     /// <summary>
     /// A rank makes itself known. A new one is asked what it holds; one that is known is left alone, unless its process is another one.
@@ -22,13 +38,6 @@ internal sealed partial class DomainState
         if (registration.HighestEpoch > Epoch)
         {
             _port.StepDown(registration.HighestEpoch);
-            return;
-        }
-
-        if (registration.Domain != _settings.Domain || registration.CapacityBytes <= 0 || registration.GranularityBytes <= 0)
-        {
-            _port.ToRank(registration.Gpu, new RankProtocol.RankRejected(Epoch, new Refusal(RefusalReason.UnknownDomain,
-                $"{registration.Gpu} of domain '{registration.Domain}' with {registration.CapacityBytes} bytes can't join domain '{_settings.Domain}'.")));
             return;
         }
 
@@ -49,6 +58,7 @@ internal sealed partial class DomainState
         }
 
         _ranks[registration.Gpu] = new RankView(registration, address);
+        _ranksVersion++;
         _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
     }
 
@@ -57,6 +67,12 @@ internal sealed partial class DomainState
     {
         _now = now;
         if (report.Epoch != Epoch || !_ranks.TryGetValue(report.Gpu, out var view) || view.Incarnation != report.Incarnation || report.Pools.IsDefault)
+        {
+            return;
+        }
+
+        // A second report was asked for before the first came in, and may be older than what was decided since.
+        if (view.HasReported)
         {
             return;
         }
@@ -71,7 +87,7 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
-            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped))
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Recovering))
             {
                 Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
             }
@@ -105,6 +121,7 @@ internal sealed partial class DomainState
 
         _port.Warn($"{gpu} ({incarnation}) is lost: {why}");
         _ranks.Remove(gpu);
+        _ranksVersion++;
         foreach (var pool in _pools.Values.Where(p => p.RankOf(gpu) >= 0).ToArray())
         {
             if (pool.Phase == PoolPhase.Closing)
@@ -116,7 +133,7 @@ internal sealed partial class DomainState
             {
                 FailOpening(pool, new Refusal(RefusalReason.RankUnavailable, $"The host of {gpu} ended while pool '{pool.Spec.Name}' was being opened."));
             }
-            else if (pool.Phase != PoolPhase.Recovering)
+            else
             {
                 Withdraw(pool, $"the host of {gpu} ended");
             }
@@ -143,6 +160,35 @@ internal sealed partial class DomainState
             MemoryWasFreed();
             Pump(pool);
         }
+    }
+
+    /// <summary>The pool's ranks as they are known now.</summary>
+    private PoolRanks RanksOf(PoolState pool) => pool.Ranks is { } ranks && ranks.Version == _ranksVersion ? ranks : LookUpRanks(pool);
+
+    private PoolRanks LookUpRanks(PoolState pool)
+    {
+        ImmutableArray<RankView?> views = [.. pool.Gpus.Select(gpu => _ranks.GetValueOrDefault(gpu))];
+        return pool.Ranks = new PoolRanks
+        {
+            Version = _ranksVersion,
+            Views = views,
+            LargestOrders = [.. Enumerable.Range(0, pool.PageIds.Length).Select(group => LargestOrder(pool, views, group))],
+        };
+    }
+
+    private byte LargestOrder(PoolState pool, ImmutableArray<RankView?> views, int group)
+    {
+        var order = Extent.MaxOrder;
+        for (var rank = 0; rank < views.Length; rank++)
+        {
+            if (views[rank] is { } view)
+            {
+                var bytesPerPageId = pool.Layouts[rank].ShapeOf(group).BytesPerPageId;
+                order = Math.Min(order, ExtentCap.LargestOrder(EffectiveLimit(pool.Spec, view), bytesPerPageId, _settings.ExtentShareDivisor));
+            }
+        }
+
+        return order;
     }
 
     private bool IsCurrent(GpuId gpu, HostIncarnation incarnation) => _ranks.TryGetValue(gpu, out var view) && view.Incarnation == incarnation;

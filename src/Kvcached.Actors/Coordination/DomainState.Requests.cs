@@ -34,16 +34,9 @@ internal sealed partial class DomainState
             return;
         }
 
-        // A grant that an earlier coordinator made, and whose answer was lost, is still in the ranks' tables.
-        var granted = pool.GrantedTo(request.Session, request.Request);
-        if (granted.Length > 0)
-        {
-            Answer(new EngineProtocol.PagesAllocated(request.Session, request.Request, pool.Id, granted));
-            return;
-        }
-
         if (pool.Allocations.Count >= _settings.MaxWaitingRequestsPerPool)
         {
+            NoteRefusal(pool, request);
             Refuse(request, RefusalReason.Busy, $"{pool.Allocations.Count} requests wait for {pool.Id} already. Ask for more pages at once, less often.");
             return;
         }
@@ -113,6 +106,7 @@ internal sealed partial class DomainState
             {
                 var wasHead = node.Previous is null;
                 pool.Allocations.Remove(node);
+                NoteRefusal(pool, node.Value.Request);
                 Refuse(node.Value.Request, WhyStillWaiting(pool, node.Value, wasHead));
                 if (wasHead)
                 {
@@ -121,6 +115,27 @@ internal sealed partial class DomainState
             }
 
             node = next;
+        }
+    }
+
+    /// <summary>Returns whose turn doesn't come are answered: the extents are given back, and leave when it does.</summary>
+    private void ExpireFrees(PoolState pool)
+    {
+        foreach (var free in pool.Frees)
+        {
+            if (_now - free.ReceivedAt >= _settings.ReturnDeadline)
+            {
+                AnswerFreed(pool, free);
+                free.Request = null;
+            }
+        }
+    }
+
+    private static void NoteRefusal(PoolState pool, EngineProtocol.AllocatePages request)
+    {
+        if (pool.Phase == PoolPhase.Recovering)
+        {
+            pool.RefusedWhileRecovering.Add((request.Session, request.Request));
         }
     }
 
@@ -146,11 +161,12 @@ internal sealed partial class DomainState
 
     private GpuId? FindUnavailableRank(PoolState pool)
     {
-        foreach (var gpu in pool.Gpus)
+        var views = RanksOf(pool).Views;
+        for (var rank = 0; rank < views.Length; rank++)
         {
-            if (!_ranks.TryGetValue(gpu, out var view) || !view.IsAvailable)
+            if (views[rank] is not { IsAvailable: true })
             {
-                return gpu;
+                return pool.Gpus[rank];
             }
         }
 

@@ -49,12 +49,18 @@ internal sealed partial class DomainState
         }
 
         _port.ToEngine(id, new EngineProtocol.SessionClosed(id));
+        _port.ForgetEngine(id);
     }
 
     /// <summary>Any request: answered from memory when it was asked before, else carried out.</summary>
     public void Receive(TimeSpan now, EngineProtocol.IRequest request)
     {
         _now = now;
+        if (MustAskAgain(request))
+        {
+            return;
+        }
+
         if (!_sessions.TryGetValue(request.Session, out var session))
         {
             Meters.Refusals++;
@@ -103,13 +109,46 @@ internal sealed partial class DomainState
     public void ReportWarm(TimeSpan now, EngineProtocol.ReportWarmExtents report)
     {
         _now = now;
-        if (_pools.TryGetValue(report.Pool, out var pool) && pool.Owner == report.Session && !report.Extents.IsDefault)
+        if (_pools.TryGetValue(report.Pool, out var pool) && pool.Owner == report.Session)
         {
-            pool.Warm = report.Extents.Length <= pool.Table.ExtentCount ? report.Extents : [];
+            var isSound = !report.Extents.IsDefault && report.Extents.Length <= pool.Table.ExtentCount;
+            pool.Warm = isSound ? [.. report.Extents.Select(w => w with { Idle = w.Idle < TimeSpan.Zero ? TimeSpan.Zero : w.Idle })] : [];
             pool.WarmReportedAt = now;
             MemoryWasFreed();
         }
+        else if (!IsSettling)
+        {
+            // It wasn't told, or the message was lost.
+            _port.ToEngine(report.Session, new EngineProtocol.PoolWithdrawn(report.Session, report.Pool, new Refusal(
+                RefusalReason.UnknownPool, $"{report.Pool} is no open pool of {report.Session}; it was closed or withdrawn.")));
+        }
     }
+
+    /// <summary>
+    /// True for requests that can't be judged before the ranks have said what they hold: nobody is told that a pool is gone, or that an extent
+    /// isn't mapped, because a new coordinator doesn't know it yet. No answer makes the engine ask again.
+    /// </summary>
+    private bool MustAskAgain(EngineProtocol.IRequest request)
+    {
+        var isKnownSession = _sessions.ContainsKey(request.Session);
+        switch (request)
+        {
+            case EngineProtocol.OpenPool open:
+                var isUnclear = open.Spec?.Name is { } name && _poolNames.TryGetValue(name, out var named)
+                    && _pools[named] is var other && other.Owner == request.Session && !IsOwnId(named) && other.Phase is PoolPhase.Recovering or PoolPhase.Stopped;
+                return isUnclear || IsSettling;
+            case EngineProtocol.AllocatePages allocate:
+                return !_pools.ContainsKey(allocate.Pool) && MayTurnUp(allocate.Pool, isKnownSession);
+            case EngineProtocol.FreeExtents free:
+                return _pools.TryGetValue(free.Pool, out var freed) ? freed.Phase == PoolPhase.Recovering : MayTurnUp(free.Pool, isKnownSession);
+            case EngineProtocol.ClosePool close:
+                return _pools.TryGetValue(close.Pool, out var closed) ? closed.Phase == PoolPhase.Recovering : MayTurnUp(close.Pool, isKnownSession);
+            default:
+                return false;
+        }
+    }
+
+    private bool MayTurnUp(PoolId pool, bool isKnownSession) => IsSettling && (!isKnownSession || !IsOwnId(pool)) && !_closedPools.Contains(pool);
 
     private bool TryFindOwnPool(EngineProtocol.IRequest request, PoolId id, SessionState session, out PoolState pool)
     {

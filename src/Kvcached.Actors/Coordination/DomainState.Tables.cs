@@ -84,23 +84,31 @@ internal sealed partial class DomainState
     {
         if (!_pools.TryGetValue(report.Pool, out var pool))
         {
-            if (IsOwnId(report.Pool) || !IsUsable(report))
+            if (IsOwnId(report.Pool) || _closedPools.Contains(report.Pool) || !IsUsable(report))
             {
                 // Closed here while the rank couldn't be reached, or nothing that can be made sense of.
                 _port.ToRank(view.Gpu, new RankProtocol.CloseRankPool(Epoch, report.Pool));
                 return;
             }
 
-            pool = new PoolState(report.Pool, report.Spec, report.Owner, PoolPhase.Recovering, _settings);
+            pool = new PoolState(report.Pool, report.Spec, report.Owner, PoolPhase.Recovering, _settings) { PhaseDeadlineAt = _now + _settings.RecoveryDeadline };
             _pools.Add(pool.Id, pool);
             _poolNames.TryAdd(report.Spec.Name, pool.Id);
             AdoptSession(report);
         }
 
         var rank = pool.RankOf(view.Gpu);
-        if (pool.Phase == PoolPhase.Recovering)
+        if (pool.Phase == PoolPhase.Closing)
         {
-            if (rank != report.Rank || pool.Spec != report.Spec)
+            // It was not here when the others were told.
+            if (rank < 0 || pool.PhaseAwaiting.Add(rank))
+            {
+                _port.ToRank(view.Gpu, new RankProtocol.CloseRankPool(Epoch, report.Pool));
+            }
+        }
+        else if (pool.Phase == PoolPhase.Recovering)
+        {
+            if (rank < 0 || rank != report.Rank || !IsUsable(report) || pool.Spec != report.Spec)
             {
                 Withdraw(pool, $"{view.Gpu} holds another shape of it");
                 return;
@@ -124,12 +132,14 @@ internal sealed partial class DomainState
     /// </summary>
     private void Reconcile(PoolState pool)
     {
-        var common = pool.Reports[0].Entries.ToDictionary(e => e.Extent);
-        var highestSeen = new HashSet<Extent>(common.Keys);
+        var common = pool.Reports[0].Entries.DistinctBy(e => e.Extent)
+            .Where(e => !pool.RefusedWhileRecovering.Contains((e.Session, e.Request))).ToDictionary(e => e.Extent);
+        var seen = new HashSet<Extent>(common.Keys);
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             var held = pool.Reports[rank].Entries.Select(e => e.Extent).ToHashSet();
-            highestSeen.UnionWith(held);
+            seen.UnionWith(held);
+            pool.RaiseGenerationsTo(pool.Reports[rank].HighestGeneration);
             foreach (var missing in common.Keys.Where(e => !held.Contains(e)).ToArray())
             {
                 common.Remove(missing);
@@ -142,7 +152,7 @@ internal sealed partial class DomainState
         }
 
         // Everything that some rank may still have mapped keeps its page ids taken until that rank says that it has let go.
-        var partial = highestSeen.Where(e => !common.ContainsKey(e)).ToArray();
+        var partial = seen.Where(e => !common.ContainsKey(e)).ToArray();
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             foreach (var extent in pool.Reports[rank].Quarantined.IsDefault ? [] : pool.Reports[rank].Quarantined)
@@ -162,6 +172,7 @@ internal sealed partial class DomainState
         }
 
         pool.Reports.Clear();
+        pool.RefusedWhileRecovering.Clear();
         InstallTable(pool);
     }
 

@@ -19,14 +19,25 @@ internal sealed partial class DomainState
     private readonly Dictionary<GpuId, RankView> _ranks = [];
     private readonly Dictionary<PoolId, PoolState> _pools = [];
     private readonly Dictionary<string, PoolId> _poolNames = new(StringComparer.Ordinal);
+    private readonly HashSet<PoolId> _closedPools = [];
+    private readonly TimeSpan _startedAt;
     private TimeSpan _now;
     private int _lastPoolSerial;
+    private long _ranksVersion;
 
-    public DomainState(Epoch epoch, CoordinatorSettings settings, ICoordinatorPort port)
+    /// <param name="epoch">Higher than any that a rank has seen.</param>
+    /// <param name="settings">Deadlines and bounds.</param>
+    /// <param name="port">Where commands and answers go.</param>
+    /// <param name="now">When it takes over.</param>
+    public DomainState(Epoch epoch, CoordinatorSettings settings, ICoordinatorPort port, TimeSpan now)
     {
         Epoch = epoch;
         _settings = settings;
         _port = port;
+        _now = _startedAt = now;
+
+        // So that an answer to a revoke of an earlier coordinator never passes for one to ours.
+        _lastRevokeId = epoch.Counter << 24;
     }
 
     public Epoch Epoch { get; }
@@ -40,6 +51,7 @@ internal sealed partial class DomainState
         foreach (var session in _sessions.Values.Where(s => s.LeaseEnds <= now).ToArray())
         {
             EndSession(session, $"Session {session.Id} of engine '{session.EngineName}' was not renewed within {_settings.SessionLease.TotalSeconds:0.#} s.");
+            _port.ForgetEngine(session.Id);
         }
 
         ExpireRevokes();
@@ -48,6 +60,7 @@ internal sealed partial class DomainState
             ExpirePhase(pool);
             ExpireFlight(pool);
             ExpireAllocations(pool);
+            ExpireFrees(pool);
             SendAgain(pool);
             Pump(pool);
         }

@@ -14,7 +14,7 @@ internal sealed class Flight
     /// <summary>Ranks that haven't answered.</summary>
     public required RankSet Awaiting { get; init; }
 
-    /// <summary>When a map is aborted, or an unmap leaves the extents quarantined; an abort has none.</summary>
+    /// <summary>When a map is aborted, or an unmap or abort leaves the extents quarantined.</summary>
     public required TimeSpan DeadlineAt { get; init; }
 
     /// <summary>The request behind a map; null for others.</summary>

@@ -12,6 +12,9 @@ internal interface ICoordinatorPort
     /// <summary>Sends a reply or event to the engine of that session. May be lost; the engine asks again.</summary>
     void ToEngine(SessionId session, EngineProtocol.IMessage message);
 
+    /// <summary>The session has ended: nothing is sent to it any more.</summary>
+    void ForgetEngine(SessionId session);
+
     /// <summary>A rank follows a newer epoch: this coordinator must not decide anything more.</summary>
     void StepDown(Epoch newer);
 

@@ -15,7 +15,12 @@ internal sealed class PendingAllocation(EngineProtocol.AllocatePages request, Ti
 }
 
 /// <summary>Extents that leave a pool as soon as it is their turn.</summary>
-/// <param name="Request">The engine's request; null when the coordinator revoked them.</param>
-/// <param name="Extents">The extents.</param>
-/// <param name="ReceivedAt">When it was asked for.</param>
-internal sealed record PendingFree(EngineProtocol.FreeExtents? Request, ImmutableArray<Extent> Extents, TimeSpan ReceivedAt);
+internal sealed class PendingFree(EngineProtocol.FreeExtents? request, ImmutableArray<Extent> extents, TimeSpan receivedAt)
+{
+    /// <summary>The engine's request; null when it was answered already, or when the coordinator revoked them.</summary>
+    public EngineProtocol.FreeExtents? Request { get; set; } = request;
+
+    public ImmutableArray<Extent> Extents { get; } = extents;
+
+    public TimeSpan ReceivedAt { get; } = receivedAt;
+}

@@ -143,7 +143,6 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
                 break;
             case EngineProtocol.CloseSession close:
                 domain.CloseSession(Now, close.Session);
-                _engines.Remove(close.Session);
                 break;
         }
     }
@@ -152,12 +151,19 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
     {
         var uid = Cluster.Get(Context.System).SelfUniqueAddress.Uid;
         var epoch = _epochs.TakeNext(uid, _seen);
-        _domain = new DomainState(epoch, _settings, this);
+        _domain = new DomainState(epoch, _settings, this, Now);
         _log.Info("Coordinating domain {Domain} in {Epoch}", _settings.Domain, epoch);
     }
 
     private void Register(DomainState domain, RankProtocol.RegisterRank registration)
     {
+        // Before its link takes the place of another's.
+        if (domain.FindRegistrationProblem(registration) is { } problem)
+        {
+            registration.Mapper.Tell(new RankProtocol.RankRejected(domain.Epoch, problem), Self);
+            return;
+        }
+
         if (!_links.TryGetValue(registration.Gpu, out var known) || !known.Mapper.Equals(registration.Mapper))
         {
             _links[registration.Gpu] = (new ActorRankLink(registration.Mapper, Self), registration.Mapper, registration.Incarnation);
@@ -210,6 +216,8 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             engine.Tell(message, Self);
         }
     }
+
+    void ICoordinatorPort.ForgetEngine(SessionId session) => _engines.Remove(session);
 
     void ICoordinatorPort.Warn(string what) => _log.Warning("{What}", what);
 

@@ -46,6 +46,15 @@ internal sealed partial class EnginePool
         }
     }
 
+    /// <summary>Those of the extents that this pool doesn't hold, in that generation.</summary>
+    public ImmutableArray<Extent> FindForeign(ImmutableArray<Extent> extents)
+    {
+        lock (_lock)
+        {
+            return [.. extents.Where(e => e.Group < 0 || e.Group >= _blocks.Length || !_blocks[e.Group].Holds(e))];
+        }
+    }
+
     /// <summary>The pool is gone: no block can be handed out any more.</summary>
     public void Withdraw(Refusal refusal)
     {

@@ -1,8 +1,10 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Engines;
 
@@ -10,8 +12,10 @@ namespace Kvcached.Actors.Engines;
 /// An engine's session: finds a host that answers, keeps the lease, numbers requests and sends them again until they are answered, answers
 /// revokes at once, and tells the coordinator what is warm.
 /// </summary>
-internal sealed class EngineSession : UntypedActor, IWithTimers
+internal sealed partial class EngineSession : UntypedActor, IWithTimers
 {
+    private const double LeaseShareToUse = 0.9;
+
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly EngineClientOptions _options;
@@ -21,12 +25,16 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly SortedDictionary<long, Pending> _pending = [];
     private readonly Dictionary<PoolId, EnginePool> _pools = [];
+    private readonly HashSet<PoolId> _openedPools = [];
+    private readonly Queue<(PoolId Pool, ImmutableArray<Extent> Extents)> _returns = new();
     private IActorRef _gateway = ActorRefs.Nobody;
     private TaskCompletionSource? _closing;
     private Refusal? _ended;
     private long _lastRequest;
     private int _nextHost;
     private long _renewedAt;
+    private long _confirmedAt;
+    private long? _unconfirmedSince;
     private long _reportedAt;
     private TimeSpan _lease = TimeSpan.FromSeconds(3);
 
@@ -57,6 +65,12 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
         public TaskCompletionSource<EngineProtocol.IReply> Answer { get; } = answer;
 
         public long SentAt { get; set; }
+
+        /// <summary>The pool whose pages it is about; null for other requests.</summary>
+        public PoolId? Pool { get; set; }
+
+        /// <summary>Extents that a revoke took, and that nobody else gives back.</summary>
+        public ImmutableArray<Extent>? Returning { get; init; }
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
@@ -81,8 +95,7 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
                 Answered(reply);
                 break;
             case EngineProtocol.RevokeExtents revoke:
-                var givenUp = _pools.TryGetValue(revoke.Pool, out var revoked) ? revoked.GiveUp(revoke.Extents) : [];
-                _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp), Self);
+                GiveUp(revoke);
                 break;
             case Tick:
                 KeepUp();
@@ -92,18 +105,15 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
                 break;
             case EngineProtocol.SessionOpened opened:
                 _lease = opened.Lease;
+                _confirmedAt = _unconfirmedSince ?? _confirmedAt;
+                _unconfirmedSince = null;
                 _opened.TrySetResult(null);
                 break;
             case EngineProtocol.SessionRefused refused:
                 _opened.TrySetResult(refused.Refusal);
                 break;
             case EngineProtocol.PoolWithdrawn withdrawn:
-                if (_pools.Remove(withdrawn.Pool, out var gone))
-                {
-                    _log.Warning("{Pool} was withdrawn: {Refusal}", withdrawn.Pool, withdrawn.Refusal);
-                    gone.Withdraw(withdrawn.Refusal);
-                }
-
+                Withdraw(withdrawn.Pool, withdrawn.Refusal);
                 break;
             case DomainProtocol.DescribeDomain describe:
                 _gateway.Forward(describe);
@@ -142,6 +152,9 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
     private void Renew()
     {
         _renewedAt = _time.GetTimestamp();
+
+        // The coordinator counts from a renewal that came; which of those since the last answer that was, nobody knows: the first, to be sure.
+        _unconfirmedSince ??= _renewedAt;
         _gateway.Tell(new EngineProtocol.OpenSession(_id, _options.EngineName, _options.Domain), Self);
     }
 
@@ -149,6 +162,13 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
     {
         if (_ended is not null || _closing is not null)
         {
+            return;
+        }
+
+        // Sooner than the coordinator, so that no block is handed out of memory that is being taken away.
+        if (_opened.Task.IsCompleted && _time.GetElapsedTime(_confirmedAt) > _lease * LeaseShareToUse)
+        {
+            End(new Refusal(RefusalReason.UnknownSession, $"The session of engine '{_options.EngineName}' could not be renewed within its lease of {_lease.TotalSeconds:0.#} s; its pools are gone. Connect anew."));
             return;
         }
 
@@ -166,6 +186,12 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
         if (_time.GetElapsedTime(_renewedAt) > (_opened.Task.IsCompleted ? _lease / 3 : TimeSpan.FromMilliseconds(500)))
         {
             Renew();
+        }
+
+        for (var refused = _returns.Count; refused > 0; refused--)
+        {
+            var (pool, extents) = _returns.Dequeue();
+            GiveBack(pool, extents);
         }
 
         foreach (var (id, pending) in _pending)
@@ -189,7 +215,7 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
         }
     }
 
-    private void Send(Submit submit)
+    private void Send(Submit submit, ImmutableArray<Extent>? returning = null)
     {
         if (_ended is { } ended)
         {
@@ -197,7 +223,7 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
             return;
         }
 
-        var pending = new Pending(submit.Make, submit.Answer);
+        var pending = new Pending(submit.Make, submit.Answer) { Returning = returning };
         _pending.Add(++_lastRequest, pending);
         SendNow(_lastRequest, pending);
     }
@@ -206,13 +232,21 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
     {
         pending.SentAt = _time.GetTimestamp();
         var ackedThrough = _pending.Keys.First() - 1;
-        _gateway.Tell(pending.Make(_id, new RequestId(id), new RequestId(ackedThrough)), Self);
+        var request = pending.Make(_id, new RequestId(id), new RequestId(ackedThrough));
+        pending.Pool = request switch
+        {
+            EngineProtocol.AllocatePages allocate => allocate.Pool,
+            EngineProtocol.FreeExtents free => free.Pool,
+            _ => null,
+        };
+        _gateway.Tell(request, Self);
     }
 
     private void Answered(EngineProtocol.IReply reply)
     {
         if (!_pending.Remove(reply.Request.Value, out var pending))
         {
+            AnsweredAgain(reply);
             return;
         }
 
@@ -222,32 +256,28 @@ internal sealed class EngineSession : UntypedActor, IWithTimers
             pool.Add(allocated.Extents);
         }
 
-        if (reply is EngineProtocol.PoolClosed closed)
+        if (reply is EngineProtocol.PoolOpened opened)
+        {
+            _openedPools.Add(opened.Pool);
+        }
+        else if (reply is EngineProtocol.PoolClosed closed)
         {
             _pools.Remove(closed.Pool);
         }
 
         pending.Answer.TrySetResult(reply);
-        if (reply is EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownSession } refused)
+        switch (reply)
         {
-            End(refused.Refusal);
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownSession } refused:
+                End(refused.Refusal);
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownPool } refused when pending.Pool is { } unknown:
+                // Its withdrawal was lost on the way.
+                Withdraw(unknown, refused.Refusal);
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy } when pending.Returning is { IsEmpty: false } returning:
+                _returns.Enqueue((pending.Pool!.Value, returning));
+                break;
         }
-    }
-
-    private void End(Refusal why)
-    {
-        _ended ??= why;
-        foreach (var pool in _pools.Values)
-        {
-            pool.Withdraw(why);
-        }
-
-        foreach (var pending in _pending.Values)
-        {
-            pending.Answer.TrySetResult(new EngineProtocol.RequestRefused(_id, default, why));
-        }
-
-        _pools.Clear();
-        _pending.Clear();
     }
 }

@@ -53,7 +53,7 @@ public static class RankProtocol
     /// <summary>The rank follows a newer epoch; whoever sent the older one must step down.</summary>
     public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;
 
-    /// <summary>Reserves a pool's arena on the rank and creates its floor. Reply: <see cref="RankPoolAnswer"/>.</summary>
+    /// <summary>Reserves a pool's arena on the rank and creates its floor. Reply: <see cref="RankPoolAnswer"/> or <see cref="EpochRefused"/>.</summary>
     /// <param name="Epoch">The coordinator's epoch.</param>
     /// <param name="Pool">The pool.</param>
     /// <param name="Rank">Its rank on this GPU.</param>
@@ -61,7 +61,7 @@ public static class RankProtocol
     /// <param name="Owner">The session that owns it, kept so that a later coordinator knows.</param>
     public sealed record OpenRankPool(Epoch Epoch, PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner) : ICommand;
 
-    /// <summary>Unmaps and releases all of a pool on the rank. Reply: <see cref="RankPoolAnswer"/>.</summary>
+    /// <summary>Unmaps and releases all of a pool on the rank. Reply: <see cref="RankPoolAnswer"/> or <see cref="EpochRefused"/>.</summary>
     public sealed record CloseRankPool(Epoch Epoch, PoolId Pool) : ICommand;
 
     /// <param name="Gpu">The rank's GPU.</param>
@@ -94,7 +94,7 @@ public static class RankProtocol
         public HostIncarnation Incarnation => Answer.Incarnation;
     }
 
-    /// <summary>Extents that were quarantined on the rank are unmapped now.</summary>
+    /// <summary>Extents that were quarantined on the rank are unmapped now. Said several times, since nobody acknowledges it.</summary>
     public sealed record QuarantineCleared(
         GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
 }
@@ -108,5 +108,7 @@ public static class RankProtocol
 /// <param name="LastSeq">That decision.</param>
 /// <param name="Entries">Its table.</param>
 /// <param name="Quarantined">Extents that could not be unmapped yet.</param>
+/// <param name="HighestGeneration">The highest generation that it has heard of, so that a new coordinator never gives one a second time.</param>
 public sealed record RankPoolReport(
-    PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined);
+    PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined,
+    uint HighestGeneration);

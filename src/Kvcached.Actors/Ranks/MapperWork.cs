@@ -12,19 +12,22 @@ namespace Kvcached.Actors.Ranks;
 /// <summary>What the page mapper does, without the actor: checks epochs, carries decisions out on the page pool, and makes the answers.</summary>
 internal sealed class MapperWork(RankState state)
 {
+    /// <summary>How often the coordinator is told that extents left quarantine: the message has no answer, and may be lost.</summary>
+    private const int TimesToTellCleared = 5;
+
     public RankProtocol.IReply Report(RankProtocol.ReportRank command)
     {
         var pages = state.Pages;
         if (IsStale(command.Epoch))
         {
-            return new RankProtocol.EpochRefused(pages.Gpu, pages.Incarnation, command.Epoch, state.HighestEpoch);
+            return Stale(command.Epoch);
         }
 
         return new RankProtocol.RankReported(pages.Gpu, pages.Incarnation, command.Epoch,
         [
             .. state.Pools.Values.Select(pool => new RankPoolReport(
                 pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
-                pool.Replica.Entries, QuarantinedIn(pool.Memory))),
+                pool.Replica.Entries, QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration)),
         ]);
     }
 
@@ -32,7 +35,7 @@ internal sealed class MapperWork(RankState state)
     {
         if (IsStale(command.Epoch))
         {
-            return Answer(command.Epoch, command.Pool, false, Stale(command.Epoch));
+            return Stale(command.Epoch);
         }
 
         if (state.Pools.TryGetValue(command.Pool, out var known))
@@ -59,7 +62,7 @@ internal sealed class MapperWork(RankState state)
     {
         if (IsStale(command.Epoch))
         {
-            return Answer(command.Epoch, command.Pool, state.Pools.ContainsKey(command.Pool), Stale(command.Epoch));
+            return Stale(command.Epoch);
         }
 
         if (state.Pages.Close(command.Pool) is CloseResult.Incomplete incomplete)
@@ -69,7 +72,6 @@ internal sealed class MapperWork(RankState state)
         }
 
         state.Remove(command.Pool);
-
         return Answer(command.Epoch, command.Pool, false, null);
     }
 
@@ -80,7 +82,9 @@ internal sealed class MapperWork(RankState state)
             : [];
 
     public ImmutableArray<Extent> ExtentsToUnmap(RankProtocol.InstallTable install) =>
-        !IsStale(install.Epoch) && state.Pools.TryGetValue(install.Pool, out var pool) ? pool.Replica.PlanInstall(install.Entries).Unmap : [];
+        !IsStale(install.Epoch) && state.Pools.TryGetValue(install.Pool, out var pool) && !IsTakenIn(pool.Replica, install)
+            ? Plan(pool, install).Unmap
+            : [];
 
     public RankProtocol.IReply Decide(Decision decision)
     {
@@ -139,14 +143,12 @@ internal sealed class MapperWork(RankState state)
         }
 
         var replica = pool.Replica;
-        if (replica.Epoch == install.Epoch && install.Seq <= replica.LastSeq)
+        if (IsTakenIn(replica, install))
         {
-            // It comes a second time, and decisions may have followed it.
-            var again = new ReplicaAnswer(DecisionOutcome.Applied, replica.Table.Digest, null, QuarantinedIn(pool.Memory));
-            return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, again, 0);
+            return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, replica.AnswerOf(install.Seq), 0);
         }
 
-        var (unmap, map) = replica.PlanInstall(install.Entries);
+        var (unmap, map) = Plan(pool, install);
         var unmapped = pool.Memory.Unmap(unmap.AsSpan(), keep: false);
         var answer = pool.Memory.TryMap(map.AsSpan()) switch
         {
@@ -157,23 +159,36 @@ internal sealed class MapperWork(RankState state)
     }
 
     /// <summary>Releases kept memory that is too old, and tries quarantined extents again.</summary>
-    public IEnumerable<RankProtocol.QuarantineCleared> Housekeep()
+    /// <returns>What has left quarantine, now or a short while ago.</returns>
+    public ImmutableArray<RankProtocol.QuarantineCleared> Housekeep()
     {
         state.Pages.TrimKept();
         state.Pages.RefillFloors();
-        foreach (var pool in state.Pools.Values)
+        foreach (var pool in state.Pools.Values.Where(p => !p.Memory.QuarantinedExtents.IsEmpty))
         {
-            if (pool.Memory.QuarantinedExtents.IsEmpty)
-            {
-                continue;
-            }
-
             var cleared = pool.Memory.RetryQuarantined().Recovered;
             if (!cleared.IsEmpty)
             {
-                yield return new RankProtocol.QuarantineCleared(state.Pages.Gpu, state.Pages.Incarnation, pool.Replica.Pool, cleared);
+                state.Cleared.Add(new ClearedExtents(pool.Replica.Pool, cleared, TimesToTellCleared));
             }
         }
+
+        var told = state.Cleared.ToImmutableArray();
+        state.Cleared.Clear();
+        state.Cleared.AddRange(told.Where(c => c.TimesToTell > 1).Select(c => c with { TimesToTell = c.TimesToTell - 1 }));
+        return [.. told.Select(c => new RankProtocol.QuarantineCleared(state.Pages.Gpu, state.Pages.Incarnation, c.Pool, c.Extents))];
+    }
+
+    /// <summary>It comes a second time, and decisions may have followed it.</summary>
+    private static bool IsTakenIn(PoolReplica replica, RankProtocol.InstallTable install) =>
+        replica.Epoch == install.Epoch && install.Seq <= replica.LastSeq;
+
+    /// <summary>What to unmap and to map; also unmaps what a mapper that failed halfway left outside the table.</summary>
+    private static (ImmutableArray<Extent> Unmap, ImmutableArray<Extent> Map) Plan(RankPoolState pool, RankProtocol.InstallTable install)
+    {
+        var (unmap, map) = pool.Replica.PlanInstall(install.Entries);
+        var strays = pool.Memory.MappedExtents.Where(e => !pool.Replica.Table.Contains(e));
+        return ([.. unmap, .. strays], map);
     }
 
     private static ImmutableArray<Extent> QuarantinedIn(RankPool memory) => [.. memory.QuarantinedExtents.Select(q => q.Extent)];
@@ -196,7 +211,7 @@ internal sealed class MapperWork(RankState state)
         return epoch < state.HighestEpoch;
     }
 
-    private Refusal Stale(Epoch epoch) => new(RefusalReason.StaleEpoch, $"{state.Pages.Gpu} follows {state.HighestEpoch}; {epoch} is over.");
+    private RankProtocol.EpochRefused Stale(Epoch epoch) => new(state.Pages.Gpu, state.Pages.Incarnation, epoch, state.HighestEpoch);
 
     private RankProtocol.RankPoolAnswer Answer(Epoch epoch, PoolId pool, bool isOpen, Refusal? refusal) =>
         new(state.Pages.Gpu, state.Pages.Incarnation, epoch, pool, isOpen, refusal);

@@ -61,8 +61,8 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
                 Take(close.Pool, close);
                 break;
             case RankProtocol.ReportRank report:
-                _coordinator = Sender;
                 Sender.Tell(_work.Report(report), Self);
+                Follow(Sender, report);
                 break;
             case RankProtocol.RankRejected rejected:
                 _log.Error("The coordinator doesn't accept this rank: {Refusal}", rejected.Refusal);
@@ -76,6 +76,15 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
             default:
                 Unhandled(message);
                 break;
+        }
+    }
+
+    /// <summary>News go to the coordinator of the highest epoch, not to one that it has replaced.</summary>
+    private void Follow(IActorRef coordinator, object command)
+    {
+        if (command is RankProtocol.ICommand { Epoch: var epoch } && epoch == _state.HighestEpoch)
+        {
+            _coordinator = coordinator;
         }
     }
 
@@ -162,7 +171,6 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
 
     private void CarryOut(object command, IActorRef sender)
     {
-        _coordinator = sender;
         RankProtocol.IReply reply = command switch
         {
             RankProtocol.Decide decide => _work.Decide(decide.Decision),
@@ -172,5 +180,6 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
             _ => throw new InvalidOperationException($"{command.GetType().Name} is no command for a rank."),
         };
         sender.Tell(reply, Self);
+        Follow(sender, command);
     }
 }

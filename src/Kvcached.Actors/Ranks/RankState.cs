@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
 using Kvcached.Gpu.Pools;
 
@@ -11,6 +13,7 @@ namespace Kvcached.Actors.Ranks;
 public sealed class RankState(PagePool pages)
 {
     private readonly Dictionary<PoolId, RankPoolState> _pools = [];
+    private readonly List<ClearedExtents> _cleared = [];
 
     public PagePool Pages { get; } = pages;
 
@@ -19,10 +22,23 @@ public sealed class RankState(PagePool pages)
 
     internal IReadOnlyDictionary<PoolId, RankPoolState> Pools => _pools;
 
+    /// <summary>What left quarantine of late, to be told to the coordinator more than once.</summary>
+    internal List<ClearedExtents> Cleared => _cleared;
+
     internal void Add(RankPoolState pool) => _pools.Add(pool.Replica.Pool, pool);
 
-    internal void Remove(PoolId pool) => _pools.Remove(pool);
+    internal void Remove(PoolId pool)
+    {
+        _pools.Remove(pool);
+        _cleared.RemoveAll(c => c.Pool == pool);
+    }
 }
+
+/// <summary>Extents that left quarantine.</summary>
+/// <param name="Pool">Their pool.</param>
+/// <param name="Extents">The extents.</param>
+/// <param name="TimesToTell">How often the coordinator is still told.</param>
+internal readonly record struct ClearedExtents(PoolId Pool, ImmutableArray<Extent> Extents, int TimesToTell);
 
 /// <summary>One pool on this rank: its pages and its table.</summary>
 /// <param name="Memory">The arena and what is mapped in it.</param>

@@ -161,7 +161,7 @@ public static class GeometryRules
         if (group.LayerCount is < 1 or > MaxLayers || group.BufferCount is < 1 or > 16 || group.TokensPerBlock is < 0 or > 1 << 20)
         {
             return $"KV group '{group.Name}' of rank {rank} has {group.LayerCount} layers, {group.BufferCount} buffers and {group.TokensPerBlock} tokens "
-                + "per block; allowed are 1 to {MaxLayers}, 1 to 16 and 0 to 1048576.";
+                + $"per block; allowed are 1 to {MaxLayers}, 1 to 16 and 0 to 1048576.";
         }
 
         if (group.PageBytes <= 0 || group.PageBytes % granularityBytes != 0 || group.PageBytes > 1L << 36)

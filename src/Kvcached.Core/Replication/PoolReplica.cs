@@ -46,6 +46,9 @@ public sealed class PoolReplica
     /// <summary>What is mapped here.</summary>
     public PageTable Table { get; }
 
+    /// <summary>The highest generation that any decision or table named, whether it was mapped or not; 0 = none.</summary>
+    public uint HighestGeneration { get; private set; }
+
     /// <summary>What is mapped here, with the requests that it answered.</summary>
     public ImmutableArray<TableEntry> Entries => [.. _entries.Values];
 
@@ -70,10 +73,13 @@ public sealed class PoolReplica
         }
 
         Acknowledge(decision.Session, decision.AckedThrough);
+        Notice(decision.Extents);
         return decision.Kind switch
         {
             DecisionKind.Map => JudgeMap(decision),
-            DecisionKind.Unmap or DecisionKind.Abort => new ReplicaStep(ReplicaAction.Unmap, [.. decision.Extents.Where(e => Table.Contains(e))], default),
+
+            // All of them, in the table or not: a map that failed halfway may have left some quarantined.
+            DecisionKind.Unmap or DecisionKind.Abort => new ReplicaStep(ReplicaAction.Unmap, decision.Extents, default),
             _ => Refuse(decision, new Refusal(RefusalReason.NotSupported, $"There is no decision of kind {(int)decision.Kind}.")),
         };
     }
@@ -124,16 +130,22 @@ public sealed class PoolReplica
         Table.Clear();
         _entries.Clear();
         _unacked.Clear();
-        foreach (var entry in entries)
+        foreach (var entry in entries.OrderBy(e => e.Request.Value))
         {
             Enter(entry);
         }
 
+        Notice([.. entries.Select(e => e.Extent)]);
         Epoch = epoch;
         LastSeq = seq - 1;
         _firstAnswer = seq;
         return Take(seq, new ReplicaAnswer(DecisionOutcome.Applied, Table.Digest, null, quarantined));
     }
+
+    /// <summary>The answer to a decision or table of this epoch that was taken in before.</summary>
+    public ReplicaAnswer AnswerOf(long seq) => seq >= _firstAnswer
+        ? _answers[seq % KeptAnswers]
+        : new ReplicaAnswer(DecisionOutcome.Refused, Table.Digest, new Refusal(RefusalReason.Aborted, $"Decision {seq} of {Pool} was taken in long ago."), []);
 
     /// <summary>
     /// Part of a table was unmapped but the rest could not be mapped: the table shows what is really there. The epoch is followed all the
@@ -154,26 +166,23 @@ public sealed class PoolReplica
 
     private ReplicaStep JudgeMap(Decision decision)
     {
-        for (var i = 0; i < decision.Extents.Length; i++)
+        // Entering them is the check, also of each against the others; all are taken out again at once.
+        var entered = 0;
+        var fault = ExtentFault.None;
+        while (entered < decision.Extents.Length && fault == ExtentFault.None)
         {
-            var extent = decision.Extents[i];
-            var overlaps = false;
-            for (var earlier = 0; earlier < i && !overlaps; earlier++)
-            {
-                overlaps = decision.Extents[earlier].Overlaps(extent);
-            }
+            fault = Table.Add(decision.Extents[entered]);
+            entered += fault == ExtentFault.None ? 1 : 0;
+        }
 
-            // Asking the table is the check: an extent that could be entered is taken out again at once.
-            var fault = overlaps ? ExtentFault.Overlaps : Table.Add(extent);
-            if (fault != ExtentFault.None)
-            {
-                return Refuse(decision, new Refusal(RefusalReason.StaleExtent, $"{extent} can't be mapped in {Pool}: {fault}."));
-            }
-
+        foreach (var extent in decision.Extents.AsSpan()[..entered])
+        {
             Table.Remove(extent);
         }
 
-        return new ReplicaStep(ReplicaAction.Map, decision.Extents, default);
+        return fault == ExtentFault.None
+            ? new ReplicaStep(ReplicaAction.Map, decision.Extents, default)
+            : Refuse(decision, new Refusal(RefusalReason.StaleExtent, $"{decision.Extents[entered]} can't be mapped in {Pool}: {fault}."));
     }
 
     private ReplicaStep Refuse(Decision decision, Refusal refusal) => new(ReplicaAction.Answer, [], MapRefused(decision, refusal));
@@ -188,9 +197,13 @@ public sealed class PoolReplica
         return answer;
     }
 
-    private ReplicaAnswer AnswerOf(long seq) => seq >= _firstAnswer
-        ? _answers[seq % KeptAnswers]
-        : new ReplicaAnswer(DecisionOutcome.Refused, Table.Digest, new Refusal(RefusalReason.Aborted, $"Decision {seq} of {Pool} was taken in long ago."), []);
+    private void Notice(ImmutableArray<Extent> extents)
+    {
+        foreach (var extent in extents)
+        {
+            HighestGeneration = Math.Max(HighestGeneration, extent.Generation);
+        }
+    }
 
     private void Enter(TableEntry entry)
     {

@@ -22,7 +22,7 @@ public sealed class HostVirtualMemory : IVirtualMemory
     private readonly Lock _gate = new();
     private readonly bool _isCommitted;
     private readonly Dictionary<ulong, SealedMemory> _handles = [];
-    private readonly Dictionary<nint, HostReservation> _reservations = [];
+    private readonly Dictionary<nint, ReservedRange<HostMapping>> _reservations = [];
     private ulong _lastHandle;
     private long _createdBytes;
     private bool _isDisposed;
@@ -95,7 +95,7 @@ public sealed class HostVirtualMemory : IVirtualMemory
             var address = (nint)((start + slack) & ~(GranularityBytes - 1));
             Trim(start, address - start);
             Trim(address + (nint)byteCount, start + (nint)slack - address);
-            _reservations.Add(address, new HostReservation(address, byteCount));
+            _reservations.Add(address, new ReservedRange<HostMapping>(address, byteCount));
             return new AddressReservation(address, byteCount, (a, b) => TryFree(a, b, out _));
         }
     }
@@ -338,7 +338,7 @@ public sealed class HostVirtualMemory : IVirtualMemory
         return memory;
     }
 
-    private HostReservation? FindReservation(nint address, long byteCount)
+    private ReservedRange<HostMapping>? FindReservation(nint address, long byteCount)
     {
         foreach (var reservation in _reservations.Values)
         {

@@ -1,0 +1,175 @@
+using System.Collections.Immutable;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+using Kvcached.Core.Sharing;
+
+namespace Kvcached.Actors.Coordination;
+
+/// <content>Asking other pools for warm extents when a GPU is short of memory.</content>
+internal sealed partial class DomainState
+{
+    private readonly Dictionary<long, Revoke> _revokes = [];
+    private long _lastRevokeId;
+
+    private sealed record Revoke(long Id, PoolState Pool, ImmutableArray<Extent> Extents, TimeSpan DeadlineAt);
+
+    /// <summary>An engine says which of the extents asked back it gave up.</summary>
+    public void RevokeAnswered(TimeSpan now, EngineProtocol.RevokeAnswered answer)
+    {
+        _now = now;
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.Owner != answer.Session || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
+        {
+            return;
+        }
+
+        if (_revokes.TryGetValue(answer.RevokeId, out var revoke) && ReferenceEquals(revoke.Pool, pool))
+        {
+            _revokes.Remove(revoke.Id);
+            pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+        }
+
+        // Also after the deadline, or for a revoke of an earlier coordinator: the engine doesn't use them any more.
+        var givenUp = answer.GivenUp.IsDefault
+            ? []
+            : answer.GivenUp.Distinct().Where(e => pool.Holds(e) && !IsBeingFreed(pool, e)).ToImmutableArray();
+        if (givenUp.Length > 0)
+        {
+            EnqueueFree(pool, new PendingFree(null, givenUp, now));
+            Pump(pool);
+        }
+
+        MemoryWasFreed();
+    }
+
+    /// <summary>
+    /// Asks other pools for warm extents, as many as are short on each GPU beyond what is coming back anyway. False, and nobody asked, when
+    /// some GPU would be short even if all of them were given up.
+    /// </summary>
+    private bool TryAskBack(PoolState pool, EngineProtocol.AllocatePages request)
+    {
+        var chosen = new HashSet<(PoolId Pool, Extent Extent)>();
+        for (var i = 0; i < pool.RankCount; i++)
+        {
+            var rank = pool.RanksInGpuOrder[i];
+            var gpu = pool.Gpus[rank];
+            var wanted = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
+            var shortage = wanted - _ranks[gpu].Ledger.AvailableBytes(pool.Id) - ComingBack(gpu);
+            foreach (var (holder, extent) in chosen)
+            {
+                var holderRank = _pools[holder].RankOf(gpu);
+                shortage -= holderRank < 0 ? 0 : _pools[holder].Layouts[holderRank].BytesOf(extent);
+            }
+
+            if (shortage > 0)
+            {
+                var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool).Where(w => !chosen.Contains((w.Pool, w.Extent))), _ranks[gpu].Ledger);
+                if (plan.MissingBytes > 0)
+                {
+                    return false;
+                }
+
+                chosen.UnionWith(plan.Revocations.Select(r => (r.Pool, r.Extent)));
+            }
+        }
+
+        foreach (var group in chosen.GroupBy(c => c.Pool))
+        {
+            var holder = _pools[group.Key];
+            var revoke = new Revoke(++_lastRevokeId, holder, [.. group.Select(c => c.Extent)], _now + _settings.RevokeDeadline);
+            _revokes.Add(revoke.Id, revoke);
+            Meters.Revokes += revoke.Extents.Length;
+            _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, revoke.Extents));
+        }
+
+        return true;
+    }
+
+    /// <summary>Warm extents of other pools on that GPU that nobody has been asked for yet.</summary>
+    private IEnumerable<WarmReport> WarmOn(GpuId gpu, PoolState asking)
+    {
+        foreach (var holder in _pools.Values)
+        {
+            var rank = holder.RankOf(gpu);
+            if (rank < 0 || ReferenceEquals(holder, asking) || holder.Phase != PoolPhase.Ready)
+            {
+                continue;
+            }
+
+            foreach (var warm in holder.Warm)
+            {
+                if (holder.Holds(warm.Extent) && !IsBeingFreed(holder, warm.Extent) && !IsRevoked(holder, warm.Extent))
+                {
+                    yield return new WarmReport(holder.Id, warm.Extent, holder.Layouts[rank].BytesOf(warm.Extent), holder.WarmReportedAt - warm.Idle);
+                }
+            }
+        }
+    }
+
+    private bool IsRevoked(PoolState pool, Extent extent) =>
+        _revokes.Values.Any(r => ReferenceEquals(r.Pool, pool) && r.Extents.Contains(extent));
+
+    /// <summary>Bytes on that GPU that have been asked back, or are being unmapped.</summary>
+    private long ComingBack(GpuId gpu)
+    {
+        var bytes = 0L;
+        foreach (var revoke in _revokes.Values)
+        {
+            var rank = revoke.Pool.RankOf(gpu);
+            bytes += rank < 0 ? 0 : revoke.Pool.BytesOn(rank, revoke.Extents);
+        }
+
+        foreach (var pool in _pools.Values)
+        {
+            var rank = pool.RankOf(gpu);
+            if (rank < 0)
+            {
+                continue;
+            }
+
+            foreach (var free in pool.Frees)
+            {
+                bytes += pool.BytesOn(rank, free.Extents);
+            }
+
+            foreach (var extent in pool.Leaving.Extents)
+            {
+                if (pool.Leaving.IsHeldBy(extent, rank) && !pool.Leaving.IsQuarantinedOn(extent, rank))
+                {
+                    bytes += pool.Layouts[rank].BytesOf(extent);
+                }
+            }
+
+            if (pool.Phase == PoolPhase.Closing && pool.PhaseAwaiting.Contains(rank))
+            {
+                bytes += pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
+            }
+        }
+
+        return bytes;
+    }
+
+    private void ExpireRevokes()
+    {
+        var expired = _revokes.Values.Where(r => r.DeadlineAt <= _now).ToArray();
+        foreach (var revoke in expired)
+        {
+            // No answer means not reclaimed; a late one still counts. The engine reports its warm extents again when it can.
+            _revokes.Remove(revoke.Id);
+            revoke.Pool.Warm = revoke.Pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+        }
+
+        if (expired.Length > 0)
+        {
+            MemoryWasFreed();
+        }
+    }
+
+    private void DropRevokesOf(PoolState pool)
+    {
+        foreach (var revoke in _revokes.Values.Where(r => ReferenceEquals(r.Pool, pool)).ToArray())
+        {
+            _revokes.Remove(revoke.Id);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+using System.Collections.Immutable;
+using Akka.Event;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Engines;
+
+/// <content>Memory that is asked back, and pools that end.</content>
+internal sealed partial class EngineSession
+{
+    /// <summary>
+    /// An answer to a request that was answered before. Mostly the same; but a copy of the request that was still on its way when a new
+    /// coordinator took over was carried out a second time, and what came of that is given back.
+    /// </summary>
+    private void AnsweredAgain(EngineProtocol.IReply reply)
+    {
+        switch (reply)
+        {
+            case EngineProtocol.PagesAllocated allocated when _pools.TryGetValue(allocated.Pool, out var pool) && pool.FindForeign(allocated.Extents) is { IsEmpty: false } foreign:
+                GiveBack(allocated.Pool, foreign);
+                break;
+            case EngineProtocol.PoolOpened opened when _ended is null && _openedPools.Add(opened.Pool):
+                Send(new Submit((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, opened.Pool), new TaskCompletionSource<EngineProtocol.IReply>()));
+                break;
+        }
+    }
+
+    /// <summary>Answers a revoke, in one step with allocation.</summary>
+    private void GiveUp(EngineProtocol.RevokeExtents revoke)
+    {
+        var givenUp = _pools.TryGetValue(revoke.Pool, out var pool) ? pool.GiveUp(revoke.Extents) : [];
+        if (!givenUp.IsEmpty)
+        {
+            // The answer may be lost, a request is sent until it is answered; it comes first, so that it isn't refused.
+            GiveBack(revoke.Pool, givenUp);
+        }
+
+        _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp), Self);
+    }
+
+    private void GiveBack(PoolId pool, ImmutableArray<Extent> extents)
+    {
+        var nobodyWaits = new TaskCompletionSource<EngineProtocol.IReply>();
+        Send(new Submit((session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents), nobodyWaits), extents);
+    }
+
+    private void Withdraw(PoolId id, Refusal why)
+    {
+        if (_pools.Remove(id, out var pool))
+        {
+            _log.Warning("{Pool} was withdrawn: {Refusal}", id, why);
+            pool.Withdraw(why);
+        }
+    }
+
+    private void End(Refusal why)
+    {
+        _ended ??= why;
+        foreach (var pool in _pools.Values)
+        {
+            pool.Withdraw(why);
+        }
+
+        foreach (var pending in _pending.Values)
+        {
+            pending.Answer.TrySetResult(new EngineProtocol.RequestRefused(_id, default, why));
+        }
+
+        _pools.Clear();
+        _pending.Clear();
+    }
+}
