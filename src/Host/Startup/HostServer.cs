@@ -12,16 +12,18 @@ using Microsoft.Extensions.Logging.Console;
 namespace Kvcached.Host.Startup;
 
 /// <summary>The actors and the management HTTP of one host: built together, started and stopped in order.</summary>
-internal sealed class HostServer : IAsyncDisposable
+internal sealed partial class HostServer : IAsyncDisposable
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
     private readonly KvcachedHostOptions _options;
     private readonly PagePool _pool;
+    private readonly ILogger _log;
 
     private HostServer(WebApplication app, KvcachedHostOptions options, PagePool pool)
     {
+        _log = app.Services.GetRequiredService<ILogger<HostServer>>();
         _app = app;
         _options = options;
         _pool = pool;
@@ -103,9 +105,19 @@ internal sealed class HostServer : IAsyncDisposable
             await _app.StartAsync();
             return new StartResult<ActorSystem>(system, null);
         }
-        catch (Exception exception) when (PortConflict.Explain(exception, _options) is { } failure)
+        catch (OperationCanceledException) when (_app.Lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            return failure;
+            return new StartFailure(HostExitCode.Stopped, "told to stop before it was ready.");
+        }
+        catch (Exception exception)
+        {
+            if (PortConflict.Explain(exception, _options) is { } failure)
+            {
+                return failure;
+            }
+
+            LogStartFailed(_log, exception);
+            return new StartFailure(HostExitCode.Failed, $"can't start: {exception.GetBaseException().Message.ReplaceLineEndings(" ")}");
         }
     }
 
@@ -130,4 +142,7 @@ internal sealed class HostServer : IAsyncDisposable
     // Management has no transport security, so that it never leaves loopback, whatever Akka.Remote binds.
     private static IPAddress ManagementAddress(KvcachedHostOptions options) =>
         IPAddress.TryParse(options.Ranks.BindAddress, out var address) && IPAddress.IsLoopback(address) ? address : IPAddress.Loopback;
+
+    [LoggerMessage(EventIds.StartFailed, LogLevel.Critical, "The actors or the management HTTP did not start")]
+    private static partial void LogStartFailed(ILogger log, Exception exception);
 }

@@ -138,6 +138,16 @@ public sealed class HostProcessTests : IAsyncLifetime
         Assert.Equal("from-file", (await host.GetUntilAsync("/pools", ManagementJsonContext.Default.PoolsView, view => view.Domain is not null)).Domain);
     }
 
+    [Fact]
+    public async Task Start_AkkaRefusesItsConfiguration_ExitsWithFailedAndSaysWhy()
+    {
+        var path = Path.Combine(_launcher.TestDirectory, "bad.conf");
+        await File.WriteAllTextAsync(path, "akka.cluster.downing-provider-class = \"No.Such.Type, Nowhere\"\n");
+        var host = _launcher.Start("--config", path, "--port", "0", "--management-port", "0");
+        Assert.Equal((int)HostExitCode.Failed, await host.WaitForExitAsync());
+        Assert.Contains("kvcached-host: can't start: ", host.Errors, StringComparison.Ordinal);
+    }
+
     private static TcpListener ListenOnFreePort(out int port)
     {
         var listener = new TcpListener(IPAddress.Loopback, 0);
