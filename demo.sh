@@ -35,18 +35,25 @@ if [ -z "$bin" ]; then
   "$root/build/need-dotnet.sh"
   bin="$root/artifacts/demo"
   export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
-  log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
-  echo "Building (the first time takes a minute or two)..."
-  for project in src/Host/Host.csproj src/Kvcached.Copier/Kvcached.Copier.csproj samples/TraceReplay/TraceReplay.csproj; do
-    if ! dotnet publish "$root/$project" --configuration Release --no-self-contained --nologo --verbosity quiet --output "$bin" >"$log" 2>&1; then
-      grep -E 'error|warn' "$log" | sort -u | head -n 20 >&2 || cat "$log" >&2
-      echo "demo.sh: $project did not build." >&2
-      exit 1
-    fi
-  done
-  rm -f "$log"
-  trap - EXIT
+  # A build that is newer than all its sources needs no other.
+  if [ ! -f "$bin/.built" ] || [ -n "$(find "$root/src" "$root/samples" "$root/hocon" "$root"/Directory.*.props \
+    \( -name bin -o -name obj \) -prune -o -type f -newer "$bin/.built" -print -quit)" ]; then
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    mkdir -p "$bin"
+    touch "$bin/.building" # older than any source that changes from here on
+    echo "Building (the first time takes a minute or two)..."
+    for project in src/Host/Host.csproj src/Kvcached.Copier/Kvcached.Copier.csproj samples/TraceReplay/TraceReplay.csproj; do
+      if ! dotnet publish "$root/$project" --configuration Release --no-self-contained --nologo --verbosity quiet --output "$bin" >"$log" 2>&1; then
+        grep -E 'error|warn' "$log" | sort -u | head -n 20 >&2 || cat "$log" >&2
+        echo "demo.sh: $project did not build." >&2
+        exit 1
+      fi
+    done
+    rm -f "$log"
+    trap - EXIT
+    mv "$bin/.building" "$bin/.built"
+  fi
   set -- "$@" --bin "$bin"
 elif [ ! -x "$bin/kvcached-replay" ]; then
   echo "demo.sh: there is no kvcached-replay in $bin; make it with ./publish.sh $bin" >&2

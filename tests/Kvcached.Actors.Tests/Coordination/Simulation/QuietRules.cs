@@ -1,0 +1,63 @@
+using Kvcached.Actors.Protocols;
+
+namespace Kvcached.Actors.Tests.Coordination.Simulation;
+
+/// <summary>What must hold when a grant is told, and when nothing is under way any more.</summary>
+internal static class QuietRules
+{
+    /// <summary>Every rank has these extents mapped, and all show the same table.</summary>
+    public static void CheckGrant(SimulatedDomain domain, EngineProtocol.PagesAllocated granted)
+    {
+        var holders = domain.Ranks.Where(r => r.Pools.ContainsKey(granted.Pool)).Select(r => (r.Gpu, Pool: r.Pools[granted.Pool])).ToArray();
+        var expected = holders.Length == 0 ? 0 : holders[0].Pool.Replica.Spec.Geometry.Ranks.Length;
+        Require(holders.Length == expected && expected > 0, $"{granted} was told when {holders.Length} of {expected} ranks had the pool.");
+        foreach (var (gpu, pool) in holders)
+        {
+            Require(granted.Extents.All(pool.Mapped.Contains), $"{granted.Pool}: {string.Join(", ", granted.Extents)} were told but {gpu} has {string.Join(", ", pool.Mapped)}.");
+            Require(pool.Replica.Table.Digest == holders[0].Pool.Replica.Table.Digest, $"{granted.Pool}: a grant was told while ranks showed different tables.");
+        }
+    }
+
+    /// <summary>All parties agree: coordinator, ranks and engines.</summary>
+    public static void CheckQuiet(SimulatedDomain domain)
+    {
+        var description = domain.Coordinator.Describe();
+        Require(domain.Coordinator.FindImbalance() is null, domain.Coordinator.FindImbalance() ?? string.Empty);
+        foreach (var engine in domain.Engines)
+        {
+            Require(!engine.PendingRequests.Any(), $"{engine.Name} has no answer to {string.Join(", ", engine.PendingRequests)}.");
+        }
+
+        foreach (var rank in domain.Ranks)
+        {
+            var gpu = description.Gpus.Single(g => g.Gpu == rank.Gpu);
+            Require(gpu.ReservedBytes == 0, $"{gpu.ReservedBytes} bytes are still reserved on {rank.Gpu}.");
+            Require(gpu.UsedBytes == rank.MappedBytes, $"{rank.Gpu} has {rank.MappedBytes} bytes mapped, {gpu.UsedBytes} on its account.");
+            Require(gpu.QuarantinedBytes == rank.QuarantinedBytes, $"{rank.Gpu} has {rank.QuarantinedBytes} bytes stuck, {gpu.QuarantinedBytes} on its account.");
+            foreach (var (id, held) in rank.Pools)
+            {
+                var pool = description.Pools.SingleOrDefault(p => p.Pool == id);
+                Require(pool is { State: "ready" }, $"{rank.Gpu} holds {id}, which is {pool?.State ?? "unknown"}.");
+                Require(pool!.Digest == held.Replica.Table.Digest.ToString(), $"{rank.Gpu} shows another digest of {id} than the coordinator.");
+                Require(held.Mapped.SetEquals(held.Replica.Table.Enumerate()), $"{rank.Gpu} has another layout of {id} mapped than its table says.");
+                var owner = domain.Engines.Single(e => e.Session == held.Replica.Owner);
+                Require(
+                    owner.Held.TryGetValue(id, out var extents) && held.Mapped.SetEquals(extents),
+                    $"{owner.Name} holds {string.Join(", ", owner.Held.GetValueOrDefault(id) ?? [])} of {id}, {rank.Gpu} has {string.Join(", ", held.Mapped)} mapped.");
+            }
+        }
+
+        foreach (var pool in description.Pools)
+        {
+            Require(pool.Gpus.All(g => domain.Ranks.Single(r => r.Gpu == g).Pools.ContainsKey(pool.Pool)), $"{pool.Pool} is {pool.State} but not on all its ranks.");
+        }
+    }
+
+    private static void Require(bool holds, string problem)
+    {
+        if (!holds)
+        {
+            throw new BrokenRuleException(problem);
+        }
+    }
+}

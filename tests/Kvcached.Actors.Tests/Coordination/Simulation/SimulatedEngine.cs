@@ -1,0 +1,226 @@
+using System.Collections.Immutable;
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
+
+namespace Kvcached.Actors.Tests.Coordination.Simulation;
+
+/// <summary>An engine's side of a session: numbers requests, sends them again until they are answered, and remembers what it holds.</summary>
+internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int number)
+{
+    private static readonly TimeSpan ResendAfter = TimeSpan.FromSeconds(2);
+
+    private readonly SortedDictionary<long, Pending> _pending = [];
+    private readonly HashSet<PoolId> _opened = [];
+    private TimeSpan _renewedAt;
+    private long _lastRequest;
+    private long _ackedThrough;
+
+    public string Name { get; } = name;
+
+    public SessionId Session { get; } = new(new Guid(number + 1, 7, 7, 1, 2, 3, 4, 5, 6, 7, 8));
+
+    /// <summary>The first answer to each request.</summary>
+    public Dictionary<RequestId, EngineProtocol.IReply> Answers { get; } = [];
+
+    /// <summary>What it was granted and hasn't given back, by pool.</summary>
+    public Dictionary<PoolId, HashSet<Extent>> Held { get; } = [];
+
+    public Dictionary<PoolId, Refusal> Withdrawn { get; } = [];
+
+    /// <summary>Events that came, in order.</summary>
+    public List<EngineProtocol.IEvent> Events { get; } = [];
+
+    /// <summary>Which revoked extents it gives up; null answers no revoke.</summary>
+    public Func<Extent, bool>? GivesUp { get; set; } = _ => true;
+
+    public bool Renews { get; set; } = true;
+
+    /// <summary>Why its session is over; null while it isn't.</summary>
+    public Refusal? Ended { get; private set; }
+
+    public IEnumerable<EngineProtocol.IRequest> PendingRequests => _pending.Values.Select(p => p.Request);
+
+    public void Connect()
+    {
+        _renewedAt = domain.Now;
+        domain.FromEngine(this, new EngineProtocol.OpenSession(Session, Name, SimulatedDomain.Name));
+    }
+
+    public RequestId Open(PoolSpec spec) => Ask((id, acked) => new EngineProtocol.OpenPool(Session, id, acked, spec));
+
+    public RequestId Grow(PoolId pool, int pageCount, double deadlineSeconds = 5, int group = 0) =>
+        Ask((id, acked) => new EngineProtocol.AllocatePages(Session, id, acked, pool, group, pageCount, TimeSpan.FromSeconds(deadlineSeconds)));
+
+    public RequestId Free(PoolId pool, params ImmutableArray<Extent> extents)
+    {
+        if (Held.TryGetValue(pool, out var held))
+        {
+            held.ExceptWith(extents);
+        }
+
+        return Ask((id, acked) => new EngineProtocol.FreeExtents(Session, id, acked, pool, extents));
+    }
+
+    public RequestId Close(PoolId pool)
+    {
+        Held.Remove(pool);
+        return Ask((id, acked) => new EngineProtocol.ClosePool(Session, id, acked, pool));
+    }
+
+    public void ReportWarm(PoolId pool, double idleSeconds, IEnumerable<Extent> extents) => domain.FromEngine(
+        this, new EngineProtocol.ReportWarmExtents(Session, pool, [.. extents.Select(e => new IdleExtent(e, TimeSpan.FromSeconds(idleSeconds)))]));
+
+    public void CloseSession() => domain.FromEngine(this, new EngineProtocol.CloseSession(Session));
+
+    /// <summary>The refusal of a request that was refused.</summary>
+    public Refusal RefusalOf(RequestId request) => Assert.IsType<EngineProtocol.RequestRefused>(Answers[request]).Refusal;
+
+    /// <summary>The extents of a request that was granted.</summary>
+    public ImmutableArray<Extent> GrantOf(RequestId request) => Assert.IsType<EngineProtocol.PagesAllocated>(Answers[request]).Extents;
+
+    /// <summary>Sends again what is not answered, and renews the lease.</summary>
+    public void Tick()
+    {
+        if (Ended is not null)
+        {
+            return;
+        }
+
+        if (Renews && domain.Now - _renewedAt >= TimeSpan.FromSeconds(3))
+        {
+            Connect();
+        }
+
+        foreach (var pending in _pending.Values.Where(p => domain.Now - p.SentAt >= ResendAfter).ToArray())
+        {
+            Send(pending);
+        }
+    }
+
+    public void Receive(EngineProtocol.IMessage message)
+    {
+        switch (message)
+        {
+            case EngineProtocol.IReply reply when _pending.Remove(reply.Request.Value, out var pending):
+                Answers.Add(reply.Request, reply);
+                Take(reply, pending.Request);
+                break;
+            case EngineProtocol.IReply reply:
+                TakeAgain(reply);
+                break;
+            case EngineProtocol.RevokeExtents revoke:
+                Events.Add(revoke);
+                GiveUp(revoke);
+                break;
+            case EngineProtocol.PoolWithdrawn withdrawn:
+                Events.Add(withdrawn);
+                Withdrawn[withdrawn.Pool] = withdrawn.Refusal;
+                Held.Remove(withdrawn.Pool);
+                break;
+            case EngineProtocol.IEvent other:
+                Events.Add(other);
+                break;
+        }
+    }
+
+    private RequestId Ask(Func<RequestId, RequestId, EngineProtocol.IRequest> make)
+    {
+        var pending = new Pending(make, new RequestId(++_lastRequest));
+        _pending.Add(_lastRequest, pending);
+        Send(pending);
+        return pending.Id;
+    }
+
+    private void Send(Pending pending)
+    {
+        _ackedThrough = Math.Max(_ackedThrough, _pending.Keys.First() - 1);
+        pending.SentAt = domain.Now;
+        pending.Request = pending.Make(pending.Id, new RequestId(_ackedThrough));
+        domain.FromEngine(this, pending.Request);
+    }
+
+    private void Take(EngineProtocol.IReply reply, EngineProtocol.IRequest request)
+    {
+        switch (reply)
+        {
+            case EngineProtocol.PoolOpened opened:
+                _opened.Add(opened.Pool);
+                Held[opened.Pool] = [.. opened.Extents];
+                break;
+            case EngineProtocol.PagesAllocated allocated when Held.TryGetValue(allocated.Pool, out var held):
+                held.UnionWith(allocated.Extents);
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy } when request is EngineProtocol.FreeExtents free:
+                Held[free.Pool].UnionWith(free.Extents);
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownSession } refused:
+                Ended = refused.Refusal;
+                Held.Clear();
+                _pending.Clear();
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownPool } refused when request is EngineProtocol.AllocatePages a:
+                Withdrawn.TryAdd(a.Pool, refused.Refusal);
+                Held.Remove(a.Pool);
+                break;
+        }
+    }
+
+    private void TakeAgain(EngineProtocol.IReply reply)
+    {
+        if (reply.Request.Value > _ackedThrough && Answers.TryGetValue(reply.Request, out var first) && !IsSame(first, reply)
+            && domain.TakeOverCount == 0)
+        {
+            throw new BrokenRuleException($"{reply.Request} of {Name} was answered with {first} and then with {reply}.");
+        }
+
+        if (reply is EngineProtocol.PagesAllocated allocated && Held.TryGetValue(allocated.Pool, out var held))
+        {
+            // A copy of an old request, carried out by a new coordinator.
+            var foreign = allocated.Extents.Where(e => !held.Contains(e)).ToImmutableArray();
+            if (!foreign.IsEmpty)
+            {
+                Free(allocated.Pool, foreign);
+            }
+        }
+        else if (reply is EngineProtocol.PoolOpened opened && _opened.Add(opened.Pool))
+        {
+            Close(opened.Pool);
+        }
+    }
+
+    private void GiveUp(EngineProtocol.RevokeExtents revoke)
+    {
+        if (GivesUp is null)
+        {
+            return;
+        }
+
+        ImmutableArray<Extent> givenUp = Held.TryGetValue(revoke.Pool, out var held) ? [.. revoke.Extents.Where(e => held.Contains(e) && GivesUp(e))] : [];
+        if (!givenUp.IsEmpty)
+        {
+            Free(revoke.Pool, givenUp);
+        }
+
+        domain.FromEngine(this, new EngineProtocol.RevokeAnswered(Session, revoke.Pool, revoke.RevokeId, givenUp));
+    }
+
+    private static bool IsSame(EngineProtocol.IReply left, EngineProtocol.IReply right) => (left, right) switch
+    {
+        (EngineProtocol.PagesAllocated a, EngineProtocol.PagesAllocated b) => a.Extents.SequenceEqual(b.Extents),
+        (EngineProtocol.PoolOpened a, EngineProtocol.PoolOpened b) => a.Pool == b.Pool,
+        _ => left == right,
+    };
+
+    private sealed class Pending(Func<RequestId, RequestId, EngineProtocol.IRequest> make, RequestId id)
+    {
+        public Func<RequestId, RequestId, EngineProtocol.IRequest> Make { get; } = make;
+
+        public RequestId Id { get; } = id;
+
+        public EngineProtocol.IRequest Request { get; set; } = null!;
+
+        public TimeSpan SentAt { get; set; }
+    }
+}
