@@ -13,6 +13,7 @@ internal static class CoordinatedMapBenchmark
           --runs N       runs, each with fresh processes, 1 to 100 (default 5)
           --steps N      maps of a run, after up to 1500 to warm up, 10 to 100000 (default 3000)
           --kept on|off  off: handles aren't kept, so that every map creates its memory (default on)
+          --echo default|pinned  pinned: the bare messages are answered on threads like the page mappers' (default default)
           --json FILE    write the figures there
         """;
 
@@ -28,20 +29,21 @@ internal static class CoordinatedMapBenchmark
         var runs = arguments.Number("--runs", 5, 1, 100);
         var steps = arguments.Number("--steps", 3_000, 10, 100_000);
         var kept = arguments.Text("--kept", "on");
+        var echo = arguments.Text("--echo", "default");
         var json = arguments.Text("--json", string.Empty);
         arguments.RequireAllRead();
-        Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}; microseconds, p50 / p99");
+        Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}, echoes: {echo}; microseconds, p50 / p99");
         var results = new List<MapRunResult>();
         for (var run = 0; run < runs; run++)
         {
-            await using var hostsOfRun = await MapRun.StartAsync(hosts, kept == "on");
+            await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo));
             results.Add(await hostsOfRun.MeasureAsync(pages, steps));
             Print($"run {run + 1}", results[^1]);
         }
 
         var together = MapRunResult.Together(results);
         Print("together", together);
-        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
+        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
         return 0;
     }
 

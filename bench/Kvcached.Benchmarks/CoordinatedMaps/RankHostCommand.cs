@@ -31,6 +31,7 @@ internal static class RankHostCommand
         var seed = arguments.Text("--seed", string.Empty);
         StepRecorder.RankCount = arguments.Number("--hosts", 4, 1, 64);
         var keepsHandles = arguments.Text("--kept", "on") == "on";
+        var echo = arguments.Text("--echo", "default");
         var options = new RankHostOptions
         {
             Domain = "bench",
@@ -63,7 +64,8 @@ internal static class RankHostCommand
 
         var system = services.GetRequiredService<ActorSystem>();
         await WaitUntilUpAsync(system);
-        system.ActorOf(Echo.Props(gpu, pages.Incarnation), Echo.Name);
+        var echoProps = Echo.Props(gpu, pages.Incarnation);
+        system.ActorOf(echo == "pinned" ? echoProps.WithDispatcher(KvcachedHocon.GpuPinnedDispatcher) : echoProps, Echo.Name);
         toParent.WriteLine(Cluster.Get(system).SelfAddress.Port!.Value.ToString(CultureInfo.InvariantCulture));
         await ServeAsync(system, toParent);
         foreach (var service in actors)

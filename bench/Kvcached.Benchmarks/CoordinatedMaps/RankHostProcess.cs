@@ -20,7 +20,7 @@ internal sealed class RankHostProcess : IAsyncDisposable
 
     /// <summary>Starts a host and waits until it has joined.</summary>
     /// <exception cref="InvalidOperationException">It ended instead; its complaints are on standard error.</exception>
-    public static async Task<RankHostProcess> StartAsync(int index, int hostCount, string seed, string runDirectory, bool keepsHandles)
+    public static async Task<RankHostProcess> StartAsync(int index, string seed, string runDirectory, MapRunOptions options)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet")
@@ -30,8 +30,8 @@ internal sealed class RankHostProcess : IAsyncDisposable
 
         foreach (var argument in new[]
         {
-            CommandName, "--index", index.ToString(CultureInfo.InvariantCulture), "--hosts", hostCount.ToString(CultureInfo.InvariantCulture),
-            "--run-dir", runDirectory, "--kept", keepsHandles ? "on" : "off",
+            CommandName, "--index", index.ToString(CultureInfo.InvariantCulture), "--hosts", options.HostCount.ToString(CultureInfo.InvariantCulture),
+            "--run-dir", runDirectory, "--kept", options.Kept, "--echo", options.Echo,
         })
         {
             start.ArgumentList.Add(argument);

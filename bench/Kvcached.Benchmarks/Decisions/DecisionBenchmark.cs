@@ -42,7 +42,7 @@ internal static class DecisionBenchmark
         var (map, unmap) = (new Step<EngineProtocol.PagesAllocated>(), new Step<EngineProtocol.ExtentsFreed>());
 
         // Long enough for the runtime to compile the hot code at its highest tier.
-        for (var i = 0; i < Math.Max(rounds / 4, 30_000); i++)
+        for (var i = 0; i < Math.Max(rounds, 60_000); i++)
         {
             map.Run(rig, rig.NextMap(), isMeasured: false);
             unmap.Run(rig, rig.NextUnmap(), isMeasured: false);

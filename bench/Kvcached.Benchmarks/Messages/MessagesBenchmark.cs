@@ -32,7 +32,7 @@ internal static class MessagesBenchmark
         var operations = arguments.Number("--operations", 300_000, 1_000, 100_000_000);
         var json = arguments.Text("--json", string.Empty);
         arguments.RequireAllRead();
-        using var system = ActorSystem.Create("bench");
+        using var system = ActorSystem.Create("bench", "akka.loglevel = WARNING, akka.stdout-loglevel = WARNING");
         var serializer = new HotPathSerializer((ExtendedActorSystem)system);
         Console.WriteLine($"ns: median (best, worst) of {RoundCount} rounds; load {ResultFile.LoadAverage()}");
         Console.WriteLine($"{"message",-32} {"bytes",6} {"write",18} {"read",18}");
