@@ -20,6 +20,7 @@ internal sealed partial class HostServer : IAsyncDisposable
     private readonly KvcachedHostOptions _options;
     private readonly PagePool _pool;
     private readonly ILogger _log;
+    private AkkaManagementListener? _akkaManagement;
 
     private HostServer(WebApplication app, KvcachedHostOptions options, PagePool pool)
     {
@@ -103,6 +104,12 @@ internal sealed partial class HostServer : IAsyncDisposable
             // Made here, not by the hosted service, which would only log what went wrong.
             var system = _app.Services.GetRequiredService<ActorSystem>();
             await _app.StartAsync();
+            if (_options.AkkaManagementPort is { } port
+                && AkkaManagementListener.Start(system, port).IsFailed(out var conflict, out _akkaManagement))
+            {
+                return conflict;
+            }
+
             return new StartResult<ActorSystem>(system, null);
         }
         catch (OperationCanceledException) when (_app.Lifetime.ApplicationStopping.IsCancellationRequested)
@@ -123,10 +130,9 @@ internal sealed partial class HostServer : IAsyncDisposable
 
     private async Task ServeAsync(ActorSystem system, CancellationToken stopping)
     {
-        using var akkaManagement = AkkaManagementListener.Start(system, _options);
         Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
             ReadyLine.EventName, _pool.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
-            ManagementPort(), akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
+            ManagementPort(), _akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
         await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, stopping));
     }
 
@@ -135,6 +141,7 @@ internal sealed partial class HostServer : IAsyncDisposable
 
     private async Task StopAsync()
     {
+        _akkaManagement?.Dispose();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);
     }

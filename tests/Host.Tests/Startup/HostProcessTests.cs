@@ -75,6 +75,15 @@ public sealed class HostProcessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Start_AkkaManagementPortIsTaken_ExitsWithPortInUseAndNamesIt()
+    {
+        using var listener = ListenOnFreePort(out var port);
+        var host = _launcher.Start("--akka-management-port", $"{port}", "--port", "0", "--management-port", "0");
+        Assert.Equal((int)HostExitCode.PortInUse, await host.WaitForExitAsync());
+        Assert.Contains($"kvcached-host: akka-management-port: port {port} can't be had", host.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Start_AddressOfNoInterface_SaysSo()
     {
         var host = _launcher.Start("--bind", "192.0.2.1", "--allow-insecure-remoting", "--port", "0", "--management-port", "0");
