@@ -146,7 +146,7 @@ internal sealed partial class DomainState
             return OutOfMemory(pool, waiting);
         }
 
-        if (FindUnavailableRank(pool) is { } gpu)
+        if (pool.Phase != PoolPhase.Recovering && FindUnavailableRank(pool) is { } gpu)
         {
             return new Refusal(RefusalReason.RankUnavailable, $"{gpu} couldn't be reached before the deadline of {waiting.Request.Deadline.TotalMilliseconds:0} ms.");
         }
