@@ -114,6 +114,27 @@ public class RecoverySpecs
     }
 
     [Fact]
+    public void Grant_of_a_request_that_was_refused_while_tables_were_installed_should_be_undone()
+    {
+        var domain = new SimulatedDomain(2);
+        var (engine, pool) = domain.AddPool("a");
+        domain.ToEngine(engine).Loses = m => m is EngineProtocol.PagesAllocated;
+        var request = engine.Grow(pool, 5, deadlineSeconds: 1);
+        domain.Settle();
+        domain.ToEngine(engine).Loses = null;
+        domain.ToRank(1).Loses = m => m is SimulatedDomain.Mail { Message: RankProtocol.InstallTable };
+        domain.TakeOver();
+        domain.Advance(4);
+        Assert.Equal(RefusalReason.PoolStopped, engine.RefusalOf(request).Reason);
+
+        domain.ToRank(1).Loses = null;
+        domain.Advance(2);
+
+        Assert.Equal(0, domain.Ranks[0].MappedBytes);
+        QuietRules.CheckQuiet(domain);
+    }
+
+    [Fact]
     public void What_only_some_ranks_hold_should_be_rolled_back()
     {
         var domain = new SimulatedDomain(3);
