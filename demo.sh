@@ -38,20 +38,12 @@ if [ -z "$bin" ]; then
   # A build that is newer than all its sources needs no other.
   if [ ! -f "$bin/.built" ] || [ -n "$(find "$root/src" "$root/samples" "$root/hocon" "$root"/Directory.*.props \
     \( -name bin -o -name obj \) -prune -o -type f -newer "$bin/.built" -print -quit)" ]; then
-    log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
     mkdir -p "$bin"
     touch "$bin/.building" # older than any source that changes from here on
     echo "Building (the first time takes a minute or two)..."
-    for project in src/Host/Host.csproj src/Kvcached.Copier/Kvcached.Copier.csproj samples/TraceReplay/TraceReplay.csproj; do
-      if ! dotnet publish "$root/$project" --configuration Release --no-self-contained --nologo --verbosity quiet --output "$bin" >"$log" 2>&1; then
-        grep -E 'error|warn' "$log" | sort -u | head -n 20 >&2 || cat "$log" >&2
-        echo "demo.sh: $project did not build." >&2
-        exit 1
-      fi
-    done
-    rm -f "$log"
-    trap - EXIT
+    "$root/build/publish-into.sh" "$bin" \
+      "src/Kvcached.Copier/Kvcached.Copier.csproj src/Kvcached.Cli/Kvcached.Cli.csproj samples/TraceReplay/TraceReplay.csproj src/Host/Host.csproj" \
+      --no-self-contained
     mv "$bin/.building" "$bin/.built"
   fi
   set -- "$@" --bin "$bin"

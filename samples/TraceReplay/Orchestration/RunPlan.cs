@@ -55,7 +55,7 @@ internal sealed record RunPlan(
         }
 
         var estimate = DemandEstimate.Create(
-            [.. engines.Select(engine => new EngineDemand(engine.Requests, engine.Model.BytesPerBlock(engine.RankCount)))],
+            [.. engines.Select(engine => new EngineDemand(engine.Requests, engine.Model.BytesPerBlock(engine.RankCount), engine.Model.BytesPerPage(engine.RankCount)))],
             TimeSpan.FromMilliseconds(settings.DecodeStepMilliseconds), settings.PrefillTokensPerSecond);
         var memory = settings.MemoryBytes ?? estimate.SuggestedBytes;
         if (backend == HostBackend && memory * settings.Hosts > machine.AvailableBytes)

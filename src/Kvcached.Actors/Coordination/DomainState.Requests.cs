@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
@@ -36,7 +37,7 @@ internal sealed partial class DomainState
 
         if (pool.Allocations.Count >= _settings.MaxWaitingRequestsPerPool)
         {
-            NoteRefusal(pool, request);
+            DisownGrant(pool, request);
             Refuse(request, RefusalReason.Busy, $"{pool.Allocations.Count} requests wait for {pool.Id} already. Ask for more pages at once, less often.");
             return;
         }
@@ -106,7 +107,7 @@ internal sealed partial class DomainState
             {
                 var wasHead = node.Previous is null;
                 pool.Allocations.Remove(node);
-                NoteRefusal(pool, node.Value.Request);
+                DisownGrant(pool, node.Value.Request);
                 Refuse(node.Value.Request, WhyStillWaiting(pool, node.Value, wasHead));
                 if (wasHead)
                 {
@@ -131,11 +132,21 @@ internal sealed partial class DomainState
         }
     }
 
-    private static void NoteRefusal(PoolState pool, EngineProtocol.AllocatePages request)
+    /// <summary>
+    /// The request is refused before it could be looked up whether an earlier coordinator had granted it: if so, that is undone.
+    /// </summary>
+    private void DisownGrant(PoolState pool, EngineProtocol.AllocatePages request)
     {
         if (pool.Phase == PoolPhase.Recovering)
         {
             pool.RefusedWhileRecovering.Add((request.Session, request.Request));
+            return;
+        }
+
+        var granted = pool.GrantedTo(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
+        if (!granted.IsEmpty)
+        {
+            EnqueueFree(pool, new PendingFree(null, granted, _now));
         }
     }
 
@@ -146,7 +157,7 @@ internal sealed partial class DomainState
             return OutOfMemory(pool, waiting);
         }
 
-        if (FindUnavailableRank(pool) is { } gpu)
+        if (pool.Phase != PoolPhase.Recovering && FindUnavailableRank(pool) is { } gpu)
         {
             return new Refusal(RefusalReason.RankUnavailable, $"{gpu} couldn't be reached before the deadline of {waiting.Request.Deadline.TotalMilliseconds:0} ms.");
         }

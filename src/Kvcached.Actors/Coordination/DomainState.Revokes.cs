@@ -154,9 +154,10 @@ internal sealed partial class DomainState
         var expired = _revokes.Values.Where(r => r.DeadlineAt <= _now).ToArray();
         foreach (var revoke in expired)
         {
-            // No answer means not reclaimed; a late one still counts. The engine reports its warm extents again when it can.
+            // No answer means not reclaimed; a late one still counts. Nor is an engine asked further that doesn't answer: it reports its warm
+            // extents again when it can.
             _revokes.Remove(revoke.Id);
-            revoke.Pool.Warm = revoke.Pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+            revoke.Pool.Warm = [];
         }
 
         if (expired.Length > 0)

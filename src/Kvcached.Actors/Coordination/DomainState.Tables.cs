@@ -119,6 +119,11 @@ internal sealed partial class DomainState
             {
                 Reconcile(pool);
             }
+            else if (pool.Gpus.Where((gpu, r) => !pool.Reports.ContainsKey(r) && _ranks.TryGetValue(gpu, out var other) && other.HasReported).ToArray() is [var without, ..])
+            {
+                // That one has reported already, and without it: the pool was being opened when its coordinator ended.
+                Withdraw(pool, $"{without} doesn't hold it");
+            }
         }
         else if (rank >= 0 && pool.Phase == PoolPhase.Ready && (report.Epoch != Epoch || report.LastSeq < pool.Progress[rank].AnsweredThrough))
         {

@@ -258,6 +258,13 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
 
         if (reply is EngineProtocol.PoolOpened opened)
         {
+            if (_pools.ContainsKey(opened.Pool))
+            {
+                // Two allocators over the same pages would hand out the same blocks.
+                reply = new EngineProtocol.RequestRefused(_id, reply.Request, new Refusal(
+                    RefusalReason.NameInUse, $"{opened.Pool} is open in this session already. Use the pool that was opened first."));
+            }
+
             _openedPools.Add(opened.Pool);
         }
         else if (reply is EngineProtocol.PoolClosed closed)

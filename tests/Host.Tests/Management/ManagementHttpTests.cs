@@ -28,6 +28,7 @@ public sealed class ManagementHttpTests(SingleHostFixture fixture) : IClassFixtu
     [Fact]
     public async Task Members_OneHost_HaveTheFormOfAkkaManagement()
     {
+        await _host.GetUntilAsync("/cluster/members", ManagementJsonContext.Default.ClusterMembersView, view => view.Leader is not null);
         using var json = JsonDocument.Parse(await _host.Http.GetStringAsync("/cluster/members"));
         Assert.Equal(
             ["leader", "members", "oldest", "oldestPerRole", "selfNode", "unreachable"],

@@ -75,6 +75,15 @@ public sealed class HostProcessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Start_AkkaManagementPortIsTaken_ExitsWithPortInUseAndNamesIt()
+    {
+        using var listener = ListenOnFreePort(out var port);
+        var host = _launcher.Start("--akka-management-port", $"{port}", "--port", "0", "--management-port", "0");
+        Assert.Equal((int)HostExitCode.PortInUse, await host.WaitForExitAsync());
+        Assert.Contains($"kvcached-host: akka-management-port: port {port} can't be had", host.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Start_AddressOfNoInterface_SaysSo()
     {
         var host = _launcher.Start("--bind", "192.0.2.1", "--allow-insecure-remoting", "--port", "0", "--management-port", "0");
@@ -136,6 +145,16 @@ public sealed class HostProcessTests : IAsyncLifetime
         var host = await _launcher.StartReadyAsync("--config", path);
         Assert.Equal("from-file", host.Ready.Domain);
         Assert.Equal("from-file", (await host.GetUntilAsync("/pools", ManagementJsonContext.Default.PoolsView, view => view.Domain is not null)).Domain);
+    }
+
+    [Fact]
+    public async Task Start_AkkaRefusesItsConfiguration_ExitsWithFailedAndSaysWhy()
+    {
+        var path = Path.Combine(_launcher.TestDirectory, "bad.conf");
+        await File.WriteAllTextAsync(path, "akka.cluster.downing-provider-class = \"No.Such.Type, Nowhere\"\n");
+        var host = _launcher.Start("--config", path, "--port", "0", "--management-port", "0");
+        Assert.Equal((int)HostExitCode.Failed, await host.WaitForExitAsync());
+        Assert.Contains("kvcached-host: can't start: ", host.Errors, StringComparison.Ordinal);
     }
 
     private static TcpListener ListenOnFreePort(out int port)

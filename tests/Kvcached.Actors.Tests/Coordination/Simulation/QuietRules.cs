@@ -21,6 +21,19 @@ internal static class QuietRules
     /// <summary>All parties agree: coordinator, ranks and engines.</summary>
     public static void CheckQuiet(SimulatedDomain domain)
     {
+        try
+        {
+            CheckAgreement(domain);
+        }
+        catch (BrokenRuleException broken)
+        {
+            var pools = string.Join(", ", domain.Coordinator.Describe().Pools.Select(p => $"{p.Pool} '{p.Name}' {p.State} at {p.Seq}"));
+            throw new BrokenRuleException($"{broken.Message}\nPools: {pools}. Taken over {domain.TakeOverCount} times. Warnings:\n{string.Join('\n', domain.Warnings)}");
+        }
+    }
+
+    private static void CheckAgreement(SimulatedDomain domain)
+    {
         var description = domain.Coordinator.Describe();
         Require(domain.Coordinator.FindImbalance() is null, domain.Coordinator.FindImbalance() ?? string.Empty);
         foreach (var engine in domain.Engines)

@@ -19,7 +19,7 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
     private readonly CoordinatorSettings _settings;
     private readonly Dictionary<GpuId, (Link Down, Link Up)> _rankLinks = [];
-    private readonly Dictionary<SessionId, (SimulatedEngine Engine, Link Down, Link Up)> _engineLinks = [];
+    private readonly Dictionary<SessionId, (Link Down, Link Up)> _engineLinks = [];
     private readonly HashSet<(SessionId, RequestId)> _told = [];
 
     public SimulatedDomain(int rankCount, int capacityPages = 64, CoordinatorSettings? settings = null)
@@ -51,8 +51,7 @@ internal sealed class SimulatedDomain : ICoordinatorPort
     public int TakeOverCount { get; private set; }
 
     /// <summary>All links, in a fixed order.</summary>
-    public IEnumerable<Link> Links =>
-        [.. _rankLinks.Values.SelectMany(l => (Link[])[l.Down, l.Up]), .. _engineLinks.Values.SelectMany(l => (Link[])[l.Up, l.Down])];
+    public List<Link> Links { get; } = [];
 
     public Link ToRank(int index) => _rankLinks[Ranks[index].Gpu].Down;
 
@@ -64,10 +63,10 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
     public void FromEngine(SimulatedEngine engine, EngineProtocol.ICommand command) => _engineLinks[engine.Session].Up.Send(command);
 
-    public void AddRank(SimulatedRank rank)
+    private void AddRank(SimulatedRank rank)
     {
         Ranks.Add(rank);
-        _rankLinks.Add(rank.Gpu, (new Link($"to {rank.Gpu}"), new Link($"from {rank.Gpu}")));
+        _rankLinks.Add(rank.Gpu, (NewLink($"to {rank.Gpu}"), NewLink($"from {rank.Gpu}")));
         Register(rank);
     }
 
@@ -75,7 +74,7 @@ internal sealed class SimulatedDomain : ICoordinatorPort
     {
         var engine = new SimulatedEngine(this, name, Engines.Count);
         Engines.Add(engine);
-        _engineLinks.Add(engine.Session, (engine, new Link($"to {name}"), new Link($"from {name}")));
+        _engineLinks.Add(engine.Session, (NewLink($"to {name}"), NewLink($"from {name}")));
         engine.Connect();
         Settle();
         return engine;
@@ -120,15 +119,15 @@ internal sealed class SimulatedDomain : ICoordinatorPort
     public void Deliver(Link link)
     {
         var message = link.Take();
-        if (_rankLinks.FirstOrDefault(l => l.Value.Down == link) is { Value.Up: { } up } down)
+        var place = Links.IndexOf(link);
+        if (place < 2 * Ranks.Count && place % 2 == 0)
         {
-            var rank = Ranks.Single(r => r.Gpu == down.Key);
             var (command, epoch) = (Mail)message;
-            up.Send(new Mail(rank.Handle((RankProtocol.ICommand)command), epoch));
+            Links[place + 1].Send(new Mail(Ranks[place / 2].Handle((RankProtocol.ICommand)command), epoch));
         }
-        else if (_engineLinks.Values.FirstOrDefault(l => l.Down == link) is { Engine: { } engine })
+        else if (place >= 2 * Ranks.Count && place % 2 == 0)
         {
-            engine.Receive((EngineProtocol.IMessage)message);
+            Engines[(place / 2) - Ranks.Count].Receive((EngineProtocol.IMessage)message);
         }
         else if (SteppedDownFor is null)
         {
@@ -141,18 +140,21 @@ internal sealed class SimulatedDomain : ICoordinatorPort
     /// <summary>Delivers all that can be delivered, and all that follows from it.</summary>
     public void Settle()
     {
-        while (Links.FirstOrDefault(l => l.CanDeliver) is { } link)
+        while (Links.Find(l => l.CanDeliver) is { } link)
         {
             Deliver(link);
         }
     }
 
     /// <summary>Lets time pass, with everything that happens by the clock.</summary>
-    public void Advance(double seconds)
+    /// <param name="seconds">How long.</param>
+    /// <param name="coarse">True to look at the clock ten times more seldom.</param>
+    public void Advance(double seconds, bool coarse = false)
     {
+        var tick = coarse ? 10 * TickInterval : TickInterval;
         for (var end = Now + TimeSpan.FromSeconds(seconds); Now < end;)
         {
-            Now += TickInterval;
+            Now += tick;
             if (SteppedDownFor is not null)
             {
                 TakeOver();
@@ -167,12 +169,12 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
             foreach (var rank in Ranks)
             {
-                if (IsDue(RegisterInterval))
+                if (IsDue(RegisterInterval, tick))
                 {
                     Register(rank);
                 }
 
-                if (IsDue(HousekeepingInterval))
+                if (IsDue(HousekeepingInterval, tick))
                 {
                     foreach (var cleared in rank.Housekeep())
                     {
@@ -278,7 +280,14 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         }
     }
 
-    private bool IsDue(TimeSpan interval) => Now.Ticks / interval.Ticks != (Now - TickInterval).Ticks / interval.Ticks;
+    private bool IsDue(TimeSpan interval, TimeSpan tick) => Now.Ticks / interval.Ticks != (Now - tick).Ticks / interval.Ticks;
+
+    private Link NewLink(string name)
+    {
+        var link = new Link(name);
+        Links.Add(link);
+        return link;
+    }
 
     /// <param name="Message">What is sent.</param>
     /// <param name="ForEpoch">The coordinator that it is from, or for; null for whichever decides.</param>

@@ -146,8 +146,9 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
         switch (reply)
         {
             case EngineProtocol.PoolOpened opened:
+                // One that it has open already is none the more so.
                 _opened.Add(opened.Pool);
-                Held[opened.Pool] = [.. opened.Extents];
+                Held.TryAdd(opened.Pool, [.. opened.Extents]);
                 break;
             case EngineProtocol.PagesAllocated allocated when Held.TryGetValue(allocated.Pool, out var held):
                 held.UnionWith(allocated.Extents);

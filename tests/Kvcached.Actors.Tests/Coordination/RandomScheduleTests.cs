@@ -1,0 +1,191 @@
+using System.Globalization;
+using System.Text;
+using CsCheck;
+using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Tests.Coordination.Simulation;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Actors.Tests.Coordination;
+
+/// <summary>
+/// Random schedules of requests, delays, losses, doubles, refusals, stuck extents, restarts and new coordinators. The simulation checks its
+/// rules after each message; in the end, when all works again, everybody must agree, everything be answered, and everything come back.
+/// </summary>
+public class RandomScheduleTests
+{
+    private const int EngineCount = 3;
+
+    /// <summary>Schedules per run; more of them for a night by <c>KVCACHED_SCHEDULES</c>.</summary>
+    private static readonly int ScheduleCount =
+        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 500;
+
+    private enum Act
+    {
+        Grow,
+        Free,
+        Deliver,
+        Lose,
+        Double,
+        Hold,
+        Pass,
+        RefuseMaps,
+        Stick,
+        WrongDigest,
+        ReportWarm,
+        Mute,
+        Reopen,
+        Unreachable,
+        TakeOver,
+        RestartRank,
+    }
+
+    private static readonly Gen<(Act Act, int A, int B)> AnyStep = Gen.Frequency(
+        (8, Gen.Const(Act.Grow)), (6, Gen.Const(Act.Free)), (30, Gen.Const(Act.Deliver)), (3, Gen.Const(Act.Lose)), (3, Gen.Const(Act.Double)),
+        (4, Gen.Const(Act.Hold)), (6, Gen.Const(Act.Pass)), (2, Gen.Const(Act.RefuseMaps)), (2, Gen.Const(Act.Stick)), (1, Gen.Const(Act.WrongDigest)),
+        (3, Gen.Const(Act.ReportWarm)), (1, Gen.Const(Act.Mute)), (1, Gen.Const(Act.Reopen)), (1, Gen.Const(Act.Unreachable)), (1, Gen.Const(Act.TakeOver)),
+        (1, Gen.Const(Act.RestartRank)))
+        .SelectMany(act => Gen.Select(Gen.Const(act), Gen.Int[0, 999], Gen.Int[0, 999]));
+
+    private static readonly Gen<(int Ranks, (Act Act, int A, int B)[] Steps)> AnySchedule = Gen.Select(Gen.Int[1, 3], AnyStep.Array[1, 60]);
+
+    [Fact]
+    public void Any_schedule_should_keep_every_rule_and_end_in_agreement() =>
+        AnySchedule.Sample(schedule => Run(schedule.Ranks, schedule.Steps), iter: ScheduleCount, threads: 2, print: Print);
+
+    private static void Run(int rankCount, (Act Act, int A, int B)[] steps)
+    {
+        var domain = new SimulatedDomain(rankCount, capacityPages: 24);
+        for (var i = 0; i < EngineCount; i++)
+        {
+            Open(domain, domain.AddEngine($"e{i}"), i);
+        }
+
+        foreach (var step in steps)
+        {
+            Take(domain, step.Act, step.A, step.B);
+        }
+
+        domain.Heal();
+        foreach (var rank in domain.Ranks)
+        {
+            domain.Coordinator.RankReachable(domain.Now, rank.Gpu, rank.Incarnation, true);
+        }
+
+        domain.Settle();
+        domain.Advance(25, coarse: true);
+        QuietRules.CheckQuiet(domain);
+
+        // A rank that restarts takes its pools with it; what is left must still work, and go.
+        foreach (var engine in domain.Engines)
+        {
+            foreach (var (pool, held) in engine.Held.ToArray())
+            {
+                if (held.Count > 0)
+                {
+                    engine.Free(pool, [.. held]);
+                }
+
+                domain.Settle();
+                var request = engine.Grow(pool, 1);
+                domain.Advance(3, coarse: true);
+                Assert.True(engine.Answers[request] is EngineProtocol.PagesAllocated or EngineProtocol.RequestRefused, $"{engine.Answers[request]}");
+                QuietRules.CheckQuiet(domain);
+                engine.Close(pool);
+            }
+        }
+
+        domain.Advance(3, coarse: true);
+        Assert.All(domain.Ranks, r => Assert.Empty(r.Pools));
+        Assert.All(domain.Coordinator.Describe().Gpus, g => Assert.Equal(g.CapacityBytes, g.FreeBytes));
+        Assert.Empty(domain.Coordinator.Describe().Pools);
+    }
+
+    private static void Take(SimulatedDomain domain, Act act, int a, int b)
+    {
+        var engine = domain.Engines[a % EngineCount];
+        var rank = domain.Ranks[a % domain.Ranks.Count];
+        var links = domain.Links.ToArray();
+        var link = links[a % links.Length];
+        switch (act)
+        {
+            case Act.Grow when Pick(engine.Held, b) is { Value: not null } pool:
+                engine.Grow(pool.Key, 1 + (b % 9), 0.5 + (b % 5));
+                break;
+            case Act.Free when Pick(engine.Held, b) is { Value.Count: > 0 } pool:
+                engine.Free(pool.Key, [.. pool.Value.OrderBy(e => e.Generation).Take(1 + (b % 3))]);
+                break;
+            case Act.Deliver:
+                for (var i = 0; i < 1 + (b % 8) && links.Where(l => l.CanDeliver).ToArray() is { Length: > 0 } ready; i++)
+                {
+                    domain.Deliver(ready[(a + i) % ready.Length]);
+                }
+
+                break;
+            case Act.Lose:
+                link.LosesNext += 1 + (b % 3);
+                break;
+            case Act.Double:
+                link.DoublesNext += 1 + (b % 3);
+                break;
+            case Act.Hold:
+                link.IsHeld = !link.IsHeld;
+                break;
+            case Act.Pass:
+                domain.Advance(0.02 + (b % 7 * 0.15));
+                break;
+            case Act.RefuseMaps:
+                rank.RefusesMaps = 1 + (b % 2);
+                break;
+            case Act.Stick:
+                rank.SticksOn = 1 + (b % 3);
+                rank.StaysStuck = b % 2 == 0;
+                break;
+            case Act.WrongDigest:
+                rank.ShowsWrongDigests = 1;
+                break;
+            case Act.ReportWarm when Pick(engine.Held, b) is { Value.Count: > 0 } pool:
+                engine.ReportWarm(pool.Key, b, pool.Value.OrderBy(e => e.Generation).Take(1 + (b % 4)));
+                break;
+            case Act.Mute:
+                engine.GivesUp = b % 3 == 0 ? null : e => e.First.Value % 2 == b % 2;
+                break;
+            case Act.Reopen:
+                Open(domain, engine, b);
+                break;
+            case Act.Unreachable:
+                domain.Coordinator.RankReachable(domain.Now, rank.Gpu, rank.Incarnation, b % 2 == 0);
+                break;
+            case Act.TakeOver:
+                domain.TakeOver();
+                break;
+            case Act.RestartRank when b % 4 == 0:
+                domain.RestartRank(a % domain.Ranks.Count);
+                break;
+        }
+    }
+
+    /// <summary>Pools over all ranks, or over some: they overlap on GPUs.</summary>
+    private static void Open(SimulatedDomain domain, SimulatedEngine engine, int choice)
+    {
+        var gpus = TestPools.Gpus(domain.Ranks.Count);
+        var first = choice % gpus.Length;
+        engine.Open(TestPools.Spec(
+            $"{engine.Name}-{choice % 2}", choice % 3 == 0 ? gpus : gpus[first..], virtualPages: 32, limitBytes: choice % 4 == 1 ? 16 * TestPools.PageBytes : 0,
+            floorBytes: choice % 4 == 2 ? 4 * TestPools.PageBytes : 0));
+        domain.Settle();
+    }
+
+    private static KeyValuePair<PoolId, HashSet<Core.Paging.Extent>> Pick(Dictionary<PoolId, HashSet<Core.Paging.Extent>> held, int index) =>
+        held.Count == 0 ? default : held.OrderBy(h => h.Key).ElementAt(index % held.Count);
+
+    private static string Print((int Ranks, (Act Act, int A, int B)[] Steps) schedule)
+    {
+        var text = new StringBuilder().Append(CultureInfo.InvariantCulture, $"{schedule.Ranks} ranks:");
+        foreach (var (act, a, b) in schedule.Steps)
+        {
+            text.Append(CultureInfo.InvariantCulture, $" {act}({a},{b})");
+        }
+
+        return text.ToString();
+    }
+}
