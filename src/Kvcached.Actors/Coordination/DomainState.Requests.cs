@@ -143,7 +143,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        var granted = pool.GrantedTo(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
+        var granted = pool.InheritedBy(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
         if (!granted.IsEmpty)
         {
             EnqueueFree(pool, new PendingFree(null, granted, _now));
