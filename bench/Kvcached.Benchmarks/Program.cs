@@ -33,3 +33,8 @@ catch (ArgumentException problem)
     Console.Error.WriteLine(problem.Message);
     return 2;
 }
+catch (Exception problem) when (problem is InvalidOperationException or TimeoutException)
+{
+    Console.Error.WriteLine($"{args[0]}: {problem.Message}");
+    return 1;
+}

@@ -29,18 +29,26 @@ internal sealed class MapRun : IAsyncDisposable
     public static async Task<MapRun> StartAsync(MapRunOptions options)
     {
         var run = new MapRun();
-        for (var index = 0; index < options.HostCount; index++)
+        try
         {
-            run._hosts.Add(await RankHostProcess.StartAsync(
-                index, index == 0 ? string.Empty : run._hosts[0].Address, run._runDirectory.FullName, options));
-        }
+            for (var index = 0; index < options.HostCount; index++)
+            {
+                run._hosts.Add(await RankHostProcess.StartAsync(
+                    index, index == 0 ? string.Empty : run._hosts[0].Address, run._runDirectory.FullName, options));
+            }
 
-        run._engine = await EngineClient.ConnectAsync(
-            new EngineClientOptions { EngineName = "bench", Domain = "bench", Hosts = [run._hosts[0].Address] }, CancellationToken.None);
-        run._pool = await OpenPoolAsync(run._engine, options.HostCount);
-        await run._hosts[0].PrepareBareAsync(run._hosts.Select(h => h.Address));
-        run._bare = await BareRequester.ConnectAsync(run._hosts[0].Address);
-        return run;
+            run._engine = await EngineClient.ConnectAsync(
+                new EngineClientOptions { EngineName = "bench", Domain = "bench", Hosts = [run._hosts[0].Address] }, CancellationToken.None);
+            run._pool = await OpenPoolAsync(run._engine, options.HostCount);
+            await run._hosts[0].PrepareBareAsync(run._hosts.Select(h => h.Address));
+            run._bare = await BareRequester.ConnectAsync(run._hosts[0].Address);
+            return run;
+        }
+        catch
+        {
+            await run.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Measures growth by that many pages, that many times.</summary>
