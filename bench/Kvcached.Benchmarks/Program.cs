@@ -1,16 +1,40 @@
 using Kvcached.Benchmarks;
+using Kvcached.Benchmarks.CoordinatedMaps;
+using Kvcached.Benchmarks.Decisions;
+using Kvcached.Benchmarks.Messages;
 
-// Each benchmark has a file of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
-var benchmarks = new SortedDictionary<string, Func<string[], int>>(StringComparer.Ordinal)
+// Each benchmark has a file or a folder of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
+var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
 {
-    ["bdn"] = BlockAllocatorBenchmark.Run,
-    ["blocks"] = BlocksRunner.Run,
+    ["bdn"] = args => Task.FromResult(BlockAllocatorBenchmark.Run(args)),
+    ["blocks"] = args => Task.FromResult(BlocksRunner.Run(args)),
+    ["coordinated-map"] = CoordinatedMapBenchmark.RunAsync,
+    ["decision"] = args => Task.FromResult(DecisionBenchmark.Run(args)),
+    ["messages"] = args => Task.FromResult(MessagesBenchmark.Run(args)),
 };
+
+if (args is [RankHostProcess.CommandName, ..])
+{
+    return await RankHostCommand.RunAsync(args[1..]);
+}
 
 if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var benchmark))
 {
-    Console.Error.WriteLine($"Name a benchmark: {string.Join(", ", benchmarks.Keys)}.");
+    Console.Error.WriteLine($"Name a benchmark: {string.Join(", ", benchmarks.Keys)}. Each says with --help what it takes.");
     return 2;
 }
 
-return benchmark(args[1..]);
+try
+{
+    return await benchmark(args[1..]);
+}
+catch (ArgumentException problem)
+{
+    Console.Error.WriteLine(problem.Message);
+    return 2;
+}
+catch (Exception problem) when (problem is InvalidOperationException or TimeoutException)
+{
+    Console.Error.WriteLine($"{args[0]}: {problem.Message}");
+    return 1;
+}

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Kvcached.TraceReplay;
 using Kvcached.TraceReplay.Engine;
 using Kvcached.TraceReplay.Orchestration;
+using Spectre.Console;
 using Spectre.Console.Cli;
 
 using var ending = new CancellationTokenSource();
@@ -13,6 +14,12 @@ void End(PosixSignalContext signal)
 
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, End);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, End);
+
+if (Console.IsOutputRedirected)
+{
+    // A file or a pipe has no width; 80 columns would break every line.
+    AnsiConsole.Profile.Width = 160;
+}
 
 var app = new CommandApp();
 app.Configure(config =>

@@ -4,5 +4,5 @@ namespace Kvcached.Host;
 internal static class EventIds
 {
     public const int ManagementFault = 1;
-    public const int AkkaManagementFault = 2;
+    public const int StartFailed = 2;
 }

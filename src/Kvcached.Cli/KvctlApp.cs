@@ -13,6 +13,7 @@ internal static class KvctlApp
         {
             config.SetApplicationName("kvctl");
             config.SetApplicationVersion(typeof(KvctlApp).Assembly.GetName().Version!.ToString(3));
+            config.UseStrictParsing();
             config.SetExceptionHandler(ExitCodes.Report);
             config.AddCommand<ListCommand>("list").WithDescription("Lists the pools of the domain.").WithExample("list", "--json");
             config.AddCommand<GpusCommand>("gpus").WithDescription("Lists the GPUs of the domain and what they lend.");

@@ -11,7 +11,7 @@ internal static class PlanText
     public static void Write(IAnsiConsole console, RunPlan plan, RunSettings settings, string directory)
     {
         console.MarkupLineInterpolated(CultureInfo.InvariantCulture,
-            $"[bold]{plan.HostCount} hosts[/] ({plan.Backend} backend) of {ByteSize.Format(plan.MemoryBytes)} each, {plan.Window.TotalMinutes:0.##} minutes of traces at {settings.Speed:0.##}×; logs in {directory}");
+            $"[bold]{plan.HostsText}[/] ({plan.Backend} backend) of {ByteSize.Format(plan.MemoryBytes)} each, {plan.Window.TotalMinutes:0.##} minutes of traces at {settings.Speed:0.##}×; logs in {directory}");
         for (var index = 0; index < plan.Engines.Length; index++)
         {
             var engine = plan.Engines[index];

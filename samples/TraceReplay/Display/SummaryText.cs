@@ -8,30 +8,29 @@ namespace Kvcached.TraceReplay.Display;
 /// <summary>The table at the end of a run.</summary>
 internal static class SummaryText
 {
+    /// <summary>A larger share of late turns is worth a word.</summary>
+    private const double LateShare = 0.05;
+
     public static void Write(IAnsiConsole console, RunSummary summary)
     {
-        var table = new Table().RoundedBorder().BorderColor(Color.Grey35).AddColumn("model");
-        foreach (var heading in new[] { "requests", "preempted", "blocks verified", "corrupt", "peak held", "fixed share", "refused", "map p50 / p99", "late turns" })
-        {
-            table.AddColumn(new TableColumn(heading).RightAligned());
-        }
-
+        var table = new ColumnTable(console.Profile.Width)
+            .Column("model", isNumber: false).Column("finished").Column("blocks verified").Column("corrupt", fromWidth: 110)
+            .Column("preempted", fromWidth: 100).Column("refused", fromWidth: 90).Column("peak held").Column("fixed share").Column("map p50 / p99", fromWidth: 120);
         foreach (var model in summary.Models)
         {
-            table.AddRow(
-                string.Create(CultureInfo.InvariantCulture, $"{Markup.Escape(model.Name)} ({Markup.Escape(model.Model)}, TP={model.TensorParallel})"),
+            table.Row(
+                $"{Markup.Escape(model.Name)} [grey]TP={model.TensorParallel}[/]",
                 $"{Number(model.Finished)}/{Number(model.Requests)}",
-                Number(model.Preemptions),
                 Number(model.BlocksVerified),
                 Number(model.CorruptBlocks),
+                Number(model.Preemptions),
+                Number(model.Refusals),
                 ByteSize.Format(model.PeakMappedBytes),
                 ByteSize.Format(model.PeakLiveBytes),
-                Number(model.Refusals),
-                string.Create(CultureInfo.InvariantCulture, $"{model.MapMillisecondsP50:0.00} / {model.MapMillisecondsP99:0.00} ms"),
-                string.Create(CultureInfo.InvariantCulture, $"{(model.Turns == 0 ? 0 : 100.0 * model.LateTurns / model.Turns):0.#} %"));
+                string.Create(CultureInfo.InvariantCulture, $"{model.MapMillisecondsP50:0.00} / {model.MapMillisecondsP99:0.00} ms"));
         }
 
-        console.Write(table);
+        console.Write(table.Table);
         foreach (var line in Lines(summary))
         {
             console.WriteLine(line);
@@ -59,6 +58,14 @@ internal static class SummaryText
             $"{Number(summary.BlocksVerified)} blocks verified ({Number(summary.BlocksFilledWhole)} in every word): {Number(summary.CorruptBlocks)} corrupt, {Number(summary.DigestMismatches)} digest mismatches, {Number(summary.LeakedPages)} pages leaked.");
         yield return string.Create(CultureInfo.InvariantCulture,
             $"Map p50 {summary.MapMillisecondsP50:0.00} ms, p99 {summary.MapMillisecondsP99:0.00} ms, from asking to being told by all ranks; unmap p50 {summary.UnmapMillisecondsP50:0.00} ms. {summary.ElapsedSeconds:0.0} s.");
+        foreach (var model in summary.Models)
+        {
+            if (model.LateTurns > LateShare * model.Turns)
+            {
+                yield return string.Create(CultureInfo.InvariantCulture,
+                    $"{model.Name} could not keep its pace: {100.0 * model.LateTurns / model.Turns:0} % of its turns came late, so its load was less than the trace's.");
+            }
+        }
     }
 
     private static string Number(long value) => value.ToString("N0", CultureInfo.InvariantCulture);

@@ -52,9 +52,6 @@ internal sealed class EngineCommand : AsyncCommand<EngineSettings>
         await using var pool = opened.Value!;
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var hasBegun = WatchInput(ending);
-        Write(new EngineMessage(EngineMessage.Ready));
-        await hasBegun.WaitAsync(ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-
         var options = new ReplayOptions
         {
             Speed = settings.Speed,
@@ -65,9 +62,12 @@ internal sealed class EngineCommand : AsyncCommand<EngineSettings>
             DrainLimit = TimeSpan.FromSeconds(settings.DrainSeconds),
         };
         var engine = new ReplayEngine(settings.Name, model.Name, pool, requests, options, TimeProvider.System);
+        await engine.WarmUpAsync(ending.Token);
+        Write(new EngineMessage(EngineMessage.Ready));
+        await hasBegun.WaitAsync(ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
         var report = await engine.RunAsync(r => Write(new EngineMessage(EngineMessage.Stats, r)), ending.Token);
-        var stats = pool.GetStats();
-        Write(new EngineMessage(EngineMessage.Summary, report, stats.MapLatencies, stats.UnmapLatencies));
+        Write(new EngineMessage(EngineMessage.Summary, report, engine.MapMilliseconds, engine.UnmapMilliseconds));
         return ending.IsCancellationRequested ? ExitCodes.Interrupted
             : report.Problem is null && report.CorruptBlocks == 0 && report.Unfinished() == 0 ? ExitCodes.Success
             : ExitCodes.Failed;

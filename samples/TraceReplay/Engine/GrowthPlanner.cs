@@ -9,7 +9,7 @@ namespace Kvcached.TraceReplay.Engine;
 internal sealed class GrowthPlanner(int blocksPerPage)
 {
     /// <summary>Allocation at the measured rate for so long must always be covered by free blocks.</summary>
-    public static readonly TimeSpan Horizon = TimeSpan.FromMilliseconds(250);
+    public static readonly TimeSpan Horizon = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Most pages in one request: 2^4, so that nobody waits behind one huge grant.</summary>
     public const int MaxRequestPages = 16;

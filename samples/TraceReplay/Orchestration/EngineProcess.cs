@@ -24,8 +24,8 @@ internal sealed class EngineProcess : IAsyncDisposable
 
     public ChildProcess Process { get; }
 
-    /// <summary>Its last counts; null before the first.</summary>
-    public EngineReport? Latest => _latest;
+    /// <summary>Its last counts; null before the first. Once it has ended, all its memory has come back.</summary>
+    public EngineReport? Latest => _latest is { } report && Process.WhenEnded.IsCompleted ? report with { MappedBytesPerRank = [], LiveBytesPerRank = [] } : _latest;
 
     /// <summary>Its summary, once it has ended well.</summary>
     public EngineMessage? Summary => _summary;

@@ -14,7 +14,12 @@ internal sealed record GpuLedger(
     long? RankMappedBytes, long? RankKeptBytes, long? RankQuarantinedBytes);
 
 /// <summary>The domain's part of <c>/pools</c>.</summary>
-internal sealed record PoolLedger(LedgerCounters? Counters, ImmutableArray<JsonElement> Pools);
+internal sealed record PoolLedger(LedgerCounters? Counters, ImmutableArray<OpenPool> Pools);
+
+/// <summary>One open pool.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="MappedBytes">Bytes mapped for it, per rank.</param>
+internal sealed record OpenPool(string Name, ImmutableArray<long> MappedBytes);
 
 /// <summary>Counters of <c>/pools</c> that a run reports.</summary>
 internal sealed record LedgerCounters(long Decisions, long DigestMismatches);

@@ -53,7 +53,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
                 engine.Go();
             }
 
-            await WatchAsync(begin, cancellation);
+            await WatchAsync(begin, managements[0], cancellation);
             var elapsed = time.GetElapsedTime(begin);
             var ledger = await LedgerCheck.RunAsync(managements, time, cancellation);
             return RunSummary.Create(plan, Recorder, [.. _engines.Select(EngineOutcome.Of)], ledger, elapsed);
@@ -120,7 +120,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
         await Task.WhenAll(_engines.Select(engine => engine.WaitReadyAsync(time, cancellation)));
     }
 
-    private async Task WatchAsync(long begin, CancellationToken cancellation)
+    private async Task WatchAsync(long begin, ManagementClient management, CancellationToken cancellation)
     {
         var allEnded = Task.WhenAll(_engines.Select(engine => engine.Process.WhenEnded));
         await view.ShowAsync(async update =>
@@ -128,7 +128,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
             while (!allEnded.IsCompleted)
             {
                 ThrowIfHostEnded();
-                Recorder.Sample(time.GetElapsedTime(begin), [.. _engines.Select(engine => engine.Process.WhenEnded.IsCompleted ? null : engine.Latest)]);
+                await SampleAsync(begin, management, cancellation);
                 update(Picture());
                 await allEnded.WaitAsync(SampleInterval, time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 cancellation.ThrowIfCancellationRequested();
@@ -136,6 +136,18 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
 
             update(Picture());
         });
+    }
+
+    /// <summary>
+    /// What is mapped comes from the coordinator, all pools at one moment: the engines' reports are of different moments, and pages
+    /// that move from one to another would be counted twice.
+    /// </summary>
+    private async Task SampleAsync(long begin, ManagementClient management, CancellationToken cancellation)
+    {
+        if (await management.GetPoolsAsync(cancellation) is { Pools.IsDefault: false } ledger)
+        {
+            Recorder.Sample(time.GetElapsedTime(begin), ledger.Pools, [.. _engines.Select(engine => engine.Latest)]);
+        }
     }
 
     private RunPicture Picture() => new(plan, settings.Speed, _gpuNames, [.. _engines.Select(engine => engine.Latest)]);

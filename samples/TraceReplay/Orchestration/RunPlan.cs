@@ -24,6 +24,9 @@ internal sealed record RunPlan(
 
     public const string CudaBackend = "cuda";
 
+    /// <summary>The number of hosts, for people.</summary>
+    public string HostsText => HostCount == 1 ? "1 host" : $"{HostCount} hosts";
+
     /// <summary>Reads the traces and settles all choices.</summary>
     /// <param name="settings">Checked options.</param>
     /// <param name="machine">What the machine has.</param>
@@ -52,7 +55,7 @@ internal sealed record RunPlan(
         }
 
         var estimate = DemandEstimate.Create(
-            [.. engines.Select(engine => new EngineDemand(engine.Requests, engine.Model.BytesPerBlock(engine.RankCount)))],
+            [.. engines.Select(engine => new EngineDemand(engine.Requests, engine.Model.BytesPerBlock(engine.RankCount), engine.Model.BytesPerPage(engine.RankCount)))],
             TimeSpan.FromMilliseconds(settings.DecodeStepMilliseconds), settings.PrefillTokensPerSecond);
         var memory = settings.MemoryBytes ?? estimate.SuggestedBytes;
         if (backend == HostBackend && memory * settings.Hosts > machine.AvailableBytes)

@@ -15,6 +15,8 @@ internal static class ChartWriter
     public static void Write(string path, RunRecorder recorder, RunSummary summary)
     {
         using var plot = new Plot();
+        ChartFont.Register();
+        plot.Font.Set(ChartFont.Family);
         var (unit, bytesPerUnit) = summary.StaticBytes >= 4 * ByteSize.GiB ? ("GiB", ByteSize.GiB) : ("MiB", ByteSize.MiB);
         double[] seconds = [.. recorder.Samples.Select(sample => sample.Elapsed.TotalSeconds)];
         var highest = Math.Max(summary.StaticBytes, summary.PeakMappedBytes) / (double)bytesPerUnit;
@@ -26,6 +28,8 @@ internal static class ChartWriter
         plot.XLabel("real time (s)", 15);
         plot.YLabel($"KV memory over all GPUs ({unit})", 15);
         plot.Title(Title(summary), 18);
+        plot.Axes.Bottom.TickLabelStyle.FontSize = 13;
+        plot.Axes.Left.TickLabelStyle.FontSize = 13;
         plot.Grid.MajorLineColor = Color.FromHex("#E6E6E6");
         plot.Axes.Right.FrameLineStyle.Width = 0;
         plot.Axes.Top.FrameLineStyle.Width = 0;
@@ -70,7 +74,7 @@ internal static class ChartWriter
     private static void AddStatic(Plot plot, double level, string unit)
     {
         var line = plot.Add.HorizontalLine(level, 2.5f, Color.FromHex(Palette.Limit), LinePattern.Dashed);
-        line.LegendText = string.Create(CultureInfo.InvariantCulture, $"fixed shares: {level:0.#} {unit}");
+        line.LegendText = string.Create(CultureInfo.InvariantCulture, $"fixed shares: {level:#,0.#} {unit}");
     }
 
     private static string Title(RunSummary summary) => string.Create(CultureInfo.InvariantCulture,

@@ -8,7 +8,8 @@ namespace Kvcached.TraceReplay.Reporting;
 /// <summary>What one engine will ask of a GPU.</summary>
 /// <param name="Requests">Its requests.</param>
 /// <param name="BytesPerBlock">Bytes of one of its blocks on that GPU.</param>
-internal sealed record EngineDemand(ImmutableArray<TraceRequest> Requests, long BytesPerBlock);
+/// <param name="BytesPerPage">Bytes of one of its pages on that GPU.</param>
+internal sealed record EngineDemand(ImmutableArray<TraceRequest> Requests, long BytesPerBlock, long BytesPerPage);
 
 /// <summary>
 /// What the traces alone say about memory on one GPU, if nobody ever had to wait for any: the reason for how much the hosts of
@@ -16,9 +17,10 @@ internal sealed record EngineDemand(ImmutableArray<TraceRequest> Requests, long 
 /// </summary>
 /// <param name="JointPeakBytes">Most bytes of used blocks over all engines at one moment.</param>
 /// <param name="StaticBytes">Sum of each engine's own peak: what fixed shares would have to be.</param>
-internal sealed record DemandEstimate(long JointPeakBytes, long StaticBytes)
+/// <param name="WarmBytes">Two pages of each engine: one that is partly used, and one for its next blocks.</param>
+internal sealed record DemandEstimate(long JointPeakBytes, long StaticBytes, long WarmBytes)
 {
-    /// <summary>Room for pages that are partly used, and for pages kept warm.</summary>
+    /// <summary>Room for pages in which few blocks are left.</summary>
     private const double HeadRoom = 1.15;
 
     /// <summary>Fixed shares must not fit, or nothing would be shown.</summary>
@@ -33,7 +35,7 @@ internal sealed record DemandEstimate(long JointPeakBytes, long StaticBytes)
     {
         get
         {
-            var bytes = Math.Min(JointPeakBytes * HeadRoom, StaticBytes * MostOfStatic);
+            var bytes = Math.Min((JointPeakBytes * HeadRoom) + WarmBytes, StaticBytes * MostOfStatic);
             return Math.Max(4, (long)Math.Ceiling(bytes / Rounding)) * Rounding;
         }
     }
@@ -52,7 +54,7 @@ internal sealed record DemandEstimate(long JointPeakBytes, long StaticBytes)
             }
         }
 
-        return new DemandEstimate(joint.Values.DefaultIfEmpty().Max(), staticBytes);
+        return new DemandEstimate(joint.Values.DefaultIfEmpty().Max(), staticBytes, engines.Sum(engine => 2 * engine.BytesPerPage));
     }
 
     private static Dictionary<long, long> UsedBlocksByTick(ImmutableArray<TraceRequest> requests, TimeSpan decodeStep, double prefillTokensPerSecond)

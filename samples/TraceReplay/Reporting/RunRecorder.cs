@@ -31,7 +31,13 @@ internal sealed class RunRecorder(RunPlan plan)
     /// <summary>Mean of the bytes held by all engines together.</summary>
     public double MeanMappedBytes => _samples.Count == 0 ? 0 : _samples.Average(sample => (double)sample.MappedBytes.Sum());
 
-    /// <summary>Takes the engines' last counts, in the plan's order; null for one that has none yet, or holds nothing any more.</summary>
-    public void Sample(TimeSpan elapsed, ImmutableArray<EngineReport?> reports) =>
-        _samples.Add(new RunSample(elapsed, [.. reports.Select(r => r?.MappedBytes() ?? 0)], [.. reports.Select(r => r?.LiveBytes() ?? 0)]));
+    /// <summary>Takes in one moment.</summary>
+    /// <param name="elapsed">Real time since trace time began.</param>
+    /// <param name="pools">All open pools; an engine without one holds nothing.</param>
+    /// <param name="reports">The engines' last counts, in the plan's order; null for one that has none yet.</param>
+    public void Sample(TimeSpan elapsed, ImmutableArray<OpenPool> pools, ImmutableArray<EngineReport?> reports) =>
+        _samples.Add(new RunSample(
+            elapsed,
+            [.. Plan.Engines.Select(engine => pools.Where(pool => pool.Name == engine.Name).Sum(pool => pool.MappedBytes.Sum()))],
+            [.. reports.Select(report => report?.LiveBytes() ?? 0)]));
 }

@@ -5,6 +5,7 @@ using Akka.Http.Dsl;
 using Akka.Management.Dsl;
 using Ceen.Httpd;
 using Kvcached.Host.Options;
+using Kvcached.Host.Startup;
 
 namespace Kvcached.Host.Management;
 
@@ -21,17 +22,29 @@ internal sealed class AkkaManagementListener : IDisposable
 
     public int Port { get; }
 
-    /// <summary>Starts listening on loopback; null when the options don't ask for it.</summary>
-    public static AkkaManagementListener? Start(ActorSystem system, KvcachedHostOptions options)
+    /// <summary>Starts listening on loopback.</summary>
+    /// <param name="system">The actor system.</param>
+    /// <param name="wantedPort">The port; 0 takes a free one.</param>
+    public static StartResult<AkkaManagementListener> Start(ActorSystem system, int wantedPort)
     {
-        if (options.AkkaManagementPort is not { } wantedPort)
+        // The library tells neither which port it took nor that it could not have it, so that both are found out for it.
+        int port;
+        try
         {
-            return null;
+            using var probe = new TcpListener(IPAddress.Loopback, wantedPort);
+            probe.Start();
+            port = ((IPEndPoint)probe.LocalEndpoint).Port;
+        }
+        catch (SocketException exception)
+        {
+            return new StartFailure(
+                HostExitCode.PortInUse,
+                $"{HostSettingCatalog.AkkaManagementPort}: port {wantedPort} can't be had ({exception.Message}); choose another, or 0 for a free one.");
         }
 
-        var listener = new AkkaManagementListener(wantedPort == 0 ? FindFreePort() : wantedPort);
+        var listener = new AkkaManagementListener(port);
         var config = new ServerConfig { Router = new AkkaRouter(system, AkkaManagement.Get(system).Routes()) };
-        _ = HttpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, listener.Port), false, config, listener._stopping.Token);
+        _ = HttpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, port), false, config, listener._stopping.Token);
         return listener;
     }
 
@@ -39,13 +52,5 @@ internal sealed class AkkaManagementListener : IDisposable
     {
         _stopping.Cancel();
         _stopping.Dispose();
-    }
-
-    // The library doesn't tell which port it took, so that one is found for it.
-    private static int FindFreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 }

@@ -1,10 +1,15 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Host.Native;
 
 /// <summary>The few system calls of the host itself; values are those of Linux on x86-64 and arm64.</summary>
 internal static partial class Libc
 {
+    internal const int O_RDWR = 0x2;
+    internal const int O_CREAT = 0x40;
+    internal const int O_CLOEXEC = 0x8_0000;
+
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
 
@@ -20,6 +25,9 @@ internal static partial class Libc
     internal const ushort S_IFDIR = 0x4000;
 
     private const string Library = "libc";
+
+    [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial SafeFileHandle open(string path, int flags, uint mode);
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int flock(SafeHandle fd, int operation);

@@ -30,7 +30,7 @@ internal static class HostOptionsReader
             MemoryBytes = read.Parsed<MemoryAmount>(Memory, new MemoryAmount(null), TryParseMemory, $"auto, or {ByteSize.Format(MinMemoryBytes)} to {ByteSize.Format(MaxMemoryBytes)}, such as 40GiB").Bytes,
             ManagementPort = read.Integer(ManagementPort, host.ManagementPort, 0, IPEndPoint.MaxPort),
             AkkaManagementPort = read.Text(AkkaManagementPort) is null or "off" ? null : read.Integer(AkkaManagementPort, 0, 0, IPEndPoint.MaxPort, " or off"),
-            RunDirectory = EmptyIsNull(read.Text(HostSettingCatalog.RunDirectory)),
+            RunDirectory = read.Parsed<string?>(HostSettingCatalog.RunDirectory, null, text => IsPlainPath(text) ? text : null, "a path without quotes, backslashes and control characters") is { Length: > 0 } path ? path : null,
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             Pages = ReadPages(read, host.Pages),
@@ -55,6 +55,7 @@ internal static class HostOptionsReader
         Port = read.Integer(Port, defaults.Port, 0, IPEndPoint.MaxPort),
         SeedHosts = read.List(Seed, IsHostAndPort, "HOST:PORT with a port from 1 to 65535"),
         CopierPath = EmptyIsNull(read.Text(CopierPath)),
+        CopierCallTimeout = read.Time(CopierCallTimeout, defaults.CopierCallTimeout, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),
         DecisionDeadline = read.Time(DecisionDeadline, defaults.DecisionDeadline, TimeSpan.FromMilliseconds(50), Minute),
         SessionLease = read.Time(SessionLease, defaults.SessionLease, TimeSpan.FromSeconds(1), Hour),
         RevokeDeadline = read.Time(RevokeDeadline, defaults.RevokeDeadline, TimeSpan.FromMilliseconds(10), Minute),
@@ -143,6 +144,9 @@ internal static class HostOptionsReader
             && int.TryParse(text.AsSpan(colon + 1), out var port) && port is >= 1 and <= IPEndPoint.MaxPort
             && Uri.CheckHostName(text[..colon].Trim('[', ']')) != UriHostNameType.Unknown;
     }
+
+    // It becomes part of Akka's configuration.
+    private static bool IsPlainPath(string text) => !text.Any(c => c is '"' or '\\' || char.IsControl(c));
 
     private static string? EmptyIsNull(string? text) => string.IsNullOrEmpty(text) ? null : text;
 

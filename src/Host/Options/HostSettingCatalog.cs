@@ -17,6 +17,7 @@ internal static class HostSettingCatalog
     public const string RunDirectory = "run-dir";
     public const string ConfigFile = "config";
     public const string CopierPath = "copier-path";
+    public const string CopierCallTimeout = "copier-call-timeout";
     public const string JoinTimeout = "join-timeout";
     public const string ManagementAskTimeout = "management-ask-timeout";
     public const string DecisionDeadline = "decision-deadline";
@@ -42,9 +43,10 @@ internal static class HostSettingCatalog
         new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
-        new(RunDirectory, "DIR", "directory for what outlives the process, private to the user; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),
+        new(RunDirectory, "DIR", "directory for what outlives the process, private to the user, shared by the domain's hosts of one machine; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),
         new(ConfigFile, "FILE", "HOCON file merged over the built-in configuration; its kvcached section may hold these settings"),
         new(CopierPath, "FILE", "the copier's executable; default beside the host"),
+        new(CopierCallTimeout, "TIME", "how long one call of the copier may take, 100ms to 10m; default 10s"),
         new(JoinTimeout, "TIME", "how long joining the cluster may take, 1s to 1h, 0 = for ever; default 2m"),
         new(ManagementAskTimeout, "TIME", "how long management waits for the coordinator, 50ms to 1m; default 2s"),
         new(DecisionDeadline, "TIME", "ranks answer a decision by then, or it is aborted, 50ms to 1m; default 2s"),

@@ -1,5 +1,6 @@
 using System.Collections;
 using Akka.Configuration;
+using Akka.Configuration.Hocon;
 using Kvcached.Actors.Hosting;
 
 namespace Kvcached.Host.Options;
@@ -101,6 +102,17 @@ internal static class SettingSources
     private static IEnumerable<KeyValuePair<string, IReadOnlyList<string>>> ReadSection(Config section) =>
         from entry in section.AsEnumerable()
         where entry.Key != DispatchersSection
-        select KeyValuePair.Create<string, IReadOnlyList<string>>(
-            entry.Key, entry.Value.IsArray() ? [.. entry.Value.GetStringList()] : [entry.Value.GetString() ?? string.Empty]);
+        select KeyValuePair.Create(entry.Key, ReadTexts(entry.Value));
+
+    private static IReadOnlyList<string> ReadTexts(HoconValue value)
+    {
+        // IsArray says no of an empty one.
+        if (value.Values.Any(part => part is HoconArray))
+        {
+            return [.. value.GetStringList()];
+        }
+
+        // An object has no text; shown as it is, so that the message about it makes sense.
+        return [value.IsObject() ? value.ToString() : value.GetString() ?? string.Empty];
+    }
 }

@@ -25,7 +25,7 @@ internal static class ClusterJoin
     public static async Task<ClusterJoinOutcome> WaitUntilUpAsync(ActorSystem system, TimeSpan joinTimeout, CancellationToken stopping)
     {
         var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Cluster.Get(system).RegisterOnMemberUp(up.SetResult);
+        Cluster.Get(system).RegisterOnMemberUp(() => up.TrySetResult());
         var timeout = Task.Delay(joinTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : joinTimeout, stopping);
         var first = await Task.WhenAny(up.Task, timeout, system.WhenTerminated);
         if (first == up.Task)

@@ -16,6 +16,8 @@ internal sealed class DeviceLock : IDisposable
 {
     private const string LockDirectoryName = "locks";
 
+    private const uint OwnerReadWrite = 0b110_000_000;
+
     private readonly SafeFileHandle _file;
 
     private DeviceLock(SafeFileHandle file, string path)
@@ -39,14 +41,12 @@ internal sealed class DeviceLock : IDisposable
         }
 
         var path = System.IO.Path.Combine(directory, gpu.IsHostMemory ? $"{gpu}@{domain}.lock" : $"{gpu}.lock");
-        SafeFileHandle file;
-        try
+
+        // Not by File.OpenHandle, which takes a lock of its own and fails on one that another process holds.
+        var file = Libc.open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, OwnerReadWrite);
+        if (file.IsInvalid)
         {
-            file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            return new StartFailure(HostExitCode.Failed, $"lock file '{path}' can't be opened: {exception.Message}");
+            return new StartFailure(HostExitCode.Failed, $"lock file '{path}' can't be opened: {Marshal.GetLastPInvokeErrorMessage()}");
         }
 
         if (Libc.flock(file, Libc.LOCK_EX | Libc.LOCK_NB) != 0)

@@ -10,6 +10,9 @@ namespace Kvcached.Host.Startup;
 /// <summary>The host's actor system.</summary>
 internal static class HostActors
 {
+    private static readonly Config NothingOnStdout =
+        $"akka.stdout-logger-class = \"{typeof(StderrLogger).FullName}, {typeof(StderrLogger).Assembly.GetName().Name}\"";
+
     public static void AddHostActors(this IServiceCollection services, KvcachedHostOptions options, Config userConfig, PagePool pool) =>
         services.AddAkka(KvcachedNames.ActorSystem, builder =>
         {
@@ -19,7 +22,8 @@ internal static class HostActors
                     loggers.ClearLoggers();
                     loggers.AddLoggerFactory();
                 })
-                .AddKvcached(options.Ranks, pool);
+                .AddKvcached(options.Ranks, pool)
+                .AddHocon(NothingOnStdout, HoconAddMode.Prepend);
             if (options.AkkaManagementPort is not null)
             {
                 // Only its extension; AkkaManagementListener says why it isn't started here.

@@ -12,16 +12,19 @@ using Microsoft.Extensions.Logging.Console;
 namespace Kvcached.Host.Startup;
 
 /// <summary>The actors and the management HTTP of one host: built together, started and stopped in order.</summary>
-internal sealed class HostServer : IAsyncDisposable
+internal sealed partial class HostServer : IAsyncDisposable
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
     private readonly KvcachedHostOptions _options;
     private readonly PagePool _pool;
+    private readonly ILogger _log;
+    private AkkaManagementListener? _akkaManagement;
 
     private HostServer(WebApplication app, KvcachedHostOptions options, PagePool pool)
     {
+        _log = app.Services.GetRequiredService<ILogger<HostServer>>();
         _app = app;
         _options = options;
         _pool = pool;
@@ -101,20 +104,35 @@ internal sealed class HostServer : IAsyncDisposable
             // Made here, not by the hosted service, which would only log what went wrong.
             var system = _app.Services.GetRequiredService<ActorSystem>();
             await _app.StartAsync();
+            if (_options.AkkaManagementPort is { } port
+                && AkkaManagementListener.Start(system, port).IsFailed(out var conflict, out _akkaManagement))
+            {
+                return conflict;
+            }
+
             return new StartResult<ActorSystem>(system, null);
         }
-        catch (Exception exception) when (PortConflict.Explain(exception, _options) is { } failure)
+        catch (OperationCanceledException) when (_app.Lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            return failure;
+            return new StartFailure(HostExitCode.Stopped, "told to stop before it was ready.");
+        }
+        catch (Exception exception)
+        {
+            if (PortConflict.Explain(exception, _options) is { } failure)
+            {
+                return failure;
+            }
+
+            LogStartFailed(_log, exception);
+            return new StartFailure(HostExitCode.Failed, $"can't start: {exception.GetBaseException().Message.ReplaceLineEndings(" ")}");
         }
     }
 
     private async Task ServeAsync(ActorSystem system, CancellationToken stopping)
     {
-        using var akkaManagement = AkkaManagementListener.Start(system, _options);
         Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
             ReadyLine.EventName, _pool.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
-            ManagementPort(), akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
+            ManagementPort(), _akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
         await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, stopping));
     }
 
@@ -123,6 +141,7 @@ internal sealed class HostServer : IAsyncDisposable
 
     private async Task StopAsync()
     {
+        _akkaManagement?.Dispose();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);
     }
@@ -130,4 +149,7 @@ internal sealed class HostServer : IAsyncDisposable
     // Management has no transport security, so that it never leaves loopback, whatever Akka.Remote binds.
     private static IPAddress ManagementAddress(KvcachedHostOptions options) =>
         IPAddress.TryParse(options.Ranks.BindAddress, out var address) && IPAddress.IsLoopback(address) ? address : IPAddress.Loopback;
+
+    [LoggerMessage(EventIds.StartFailed, LogLevel.Critical, "The actors or the management HTTP did not start")]
+    private static partial void LogStartFailed(ILogger log, Exception exception);
 }

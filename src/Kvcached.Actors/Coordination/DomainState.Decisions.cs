@@ -33,7 +33,7 @@ internal sealed partial class DomainState
     private bool TryStartOrRefuse(PoolState pool, PendingAllocation waiting)
     {
         // A grant that an earlier coordinator made, and whose answer was lost, is still in the ranks' tables.
-        var granted = pool.GrantedTo(waiting.Request.Session, waiting.Request.Request);
+        var granted = pool.InheritedBy(waiting.Request.Session, waiting.Request.Request);
         if (granted.Length > 0)
         {
             EndHead(pool);
@@ -59,7 +59,7 @@ internal sealed partial class DomainState
         }
 
         var group = waiting.Request.Group;
-        var allocation = pool.PageIds[group].TryAllocate(waiting.Request.PageCount, LargestOrder(pool, group));
+        var allocation = pool.PageIds[group].TryAllocate(waiting.Request.PageCount, RanksOf(pool).LargestOrders[group]);
         if (!allocation.IsGranted)
         {
             CancelReservation(pool, waiting.Request);
@@ -165,13 +165,12 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (!_pools.TryGetValue(answer.Pool, out var pool) || !IsCurrent(answer.Gpu, answer.Incarnation))
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.RankOf(answer.Gpu) is not (>= 0 and var rank))
         {
             return;
         }
 
-        var rank = pool.RankOf(answer.Gpu);
-        if (rank < 0 || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
+        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
         {
             return;
         }
@@ -329,18 +328,6 @@ internal sealed partial class DomainState
         {
             _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
         }
-    }
-
-    private byte LargestOrder(PoolState pool, int group)
-    {
-        var order = Extent.MaxOrder;
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            var limit = EffectiveLimit(pool.Spec, _ranks[pool.Gpus[rank]]);
-            order = Math.Min(order, ExtentCap.LargestOrder(limit, pool.Layouts[rank].ShapeOf(group).BytesPerPageId, _settings.ExtentShareDivisor));
-        }
-
-        return order;
     }
 
     private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;

@@ -33,10 +33,11 @@ internal sealed partial class DomainState
         }
 
         var request = waiting.Request;
+        var views = RanksOf(pool).Views;
         for (var i = 0; i < pool.RankCount; i++)
         {
             var rank = pool.RanksInGpuOrder[i];
-            var view = _ranks[pool.Gpus[rank]];
+            var view = views[rank]!;
             var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
             if (view.Ledger.TryReserve(pool.Id, bytes, out var problem))
             {
@@ -72,12 +73,10 @@ internal sealed partial class DomainState
 
     private void CommitReservation(PoolState pool, ImmutableArray<Extent> extents)
     {
+        var views = RanksOf(pool).Views;
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            if (_ranks.TryGetValue(pool.Gpus[rank], out var view))
-            {
-                view.Ledger.Commit(pool.Id, pool.BytesOn(rank, extents));
-            }
+            views[rank]?.Ledger.Commit(pool.Id, pool.BytesOn(rank, extents));
         }
     }
 
@@ -116,7 +115,7 @@ internal sealed partial class DomainState
 
     private void Release(PoolState pool, int rank, Extent extent)
     {
-        var ledger = _ranks[pool.Gpus[rank]].Ledger;
+        var ledger = RanksOf(pool).Views[rank]!.Ledger;
         var bytes = pool.Layouts[rank].BytesOf(extent);
         if (pool.Leaving.IsQuarantinedOn(extent, rank))
         {

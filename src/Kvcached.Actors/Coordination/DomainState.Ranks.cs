@@ -1,6 +1,8 @@
+using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;
 
@@ -56,6 +58,7 @@ internal sealed partial class DomainState
         }
 
         _ranks[registration.Gpu] = new RankView(registration, address);
+        _ranksVersion++;
         _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
     }
 
@@ -118,6 +121,7 @@ internal sealed partial class DomainState
 
         _port.Warn($"{gpu} ({incarnation}) is lost: {why}");
         _ranks.Remove(gpu);
+        _ranksVersion++;
         foreach (var pool in _pools.Values.Where(p => p.RankOf(gpu) >= 0).ToArray())
         {
             if (pool.Phase == PoolPhase.Closing)
@@ -156,6 +160,35 @@ internal sealed partial class DomainState
             MemoryWasFreed();
             Pump(pool);
         }
+    }
+
+    /// <summary>The pool's ranks as they are known now.</summary>
+    private PoolRanks RanksOf(PoolState pool) => pool.Ranks is { } ranks && ranks.Version == _ranksVersion ? ranks : LookUpRanks(pool);
+
+    private PoolRanks LookUpRanks(PoolState pool)
+    {
+        ImmutableArray<RankView?> views = [.. pool.Gpus.Select(gpu => _ranks.GetValueOrDefault(gpu))];
+        return pool.Ranks = new PoolRanks
+        {
+            Version = _ranksVersion,
+            Views = views,
+            LargestOrders = [.. Enumerable.Range(0, pool.PageIds.Length).Select(group => LargestOrder(pool, views, group))],
+        };
+    }
+
+    private byte LargestOrder(PoolState pool, ImmutableArray<RankView?> views, int group)
+    {
+        var order = Extent.MaxOrder;
+        for (var rank = 0; rank < views.Length; rank++)
+        {
+            if (views[rank] is { } view)
+            {
+                var bytesPerPageId = pool.Layouts[rank].ShapeOf(group).BytesPerPageId;
+                order = Math.Min(order, ExtentCap.LargestOrder(EffectiveLimit(pool.Spec, view), bytesPerPageId, _settings.ExtentShareDivisor));
+            }
+        }
+
+        return order;
     }
 
     private bool IsCurrent(GpuId gpu, HostIncarnation incarnation) => _ranks.TryGetValue(gpu, out var view) && view.Incarnation == incarnation;

@@ -143,7 +143,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        var granted = pool.GrantedTo(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
+        var granted = pool.InheritedBy(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
         if (!granted.IsEmpty)
         {
             EnqueueFree(pool, new PendingFree(null, granted, _now));
@@ -172,11 +172,12 @@ internal sealed partial class DomainState
 
     private GpuId? FindUnavailableRank(PoolState pool)
     {
-        foreach (var gpu in pool.Gpus)
+        var views = RanksOf(pool).Views;
+        for (var rank = 0; rank < views.Length; rank++)
         {
-            if (!_ranks.TryGetValue(gpu, out var view) || !view.IsAvailable)
+            if (views[rank] is not { IsAvailable: true })
             {
-                return gpu;
+                return pool.Gpus[rank];
             }
         }
 

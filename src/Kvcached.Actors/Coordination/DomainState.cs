@@ -23,6 +23,7 @@ internal sealed partial class DomainState
     private readonly TimeSpan _startedAt;
     private TimeSpan _now;
     private int _lastPoolSerial;
+    private long _ranksVersion;
 
     /// <param name="epoch">Higher than any that a rank has seen.</param>
     /// <param name="settings">Deadlines and bounds.</param>

@@ -15,6 +15,8 @@ internal sealed class PoolState
 {
     private readonly GenerationCounter _generations = new();
     private readonly Dictionary<(int Group, int Page), TableEntry> _origins = [];
+    private readonly HashSet<(SessionId Session, RequestId Request)> _inherited = [];
+    private readonly Dictionary<GpuId, int> _rankOfGpu = [];
 
     public PoolState(PoolId id, PoolSpec spec, SessionId owner, PoolPhase phase, CoordinatorSettings settings)
     {
@@ -25,6 +27,11 @@ internal sealed class PoolState
         var geometry = spec.Geometry;
         RankCount = geometry.Ranks.Length;
         Gpus = [.. geometry.Ranks.Select(r => r.Gpu)];
+        foreach (var gpu in Gpus)
+        {
+            _rankOfGpu.TryAdd(gpu, _rankOfGpu.Count);
+        }
+
         RanksInGpuOrder = [.. Enumerable.Range(0, RankCount).OrderBy(r => Gpus[r])];
         Layouts = [.. Enumerable.Range(0, RankCount).Select(r => ArenaLayout.Create(geometry, r))];
         PageIds = [.. geometry.VirtualPageCounts.Select((count, group) => new ExtentAllocator(group, count, _generations))];
@@ -46,6 +53,9 @@ internal sealed class PoolState
 
     /// <summary>GPU of each rank.</summary>
     public ImmutableArray<GpuId> Gpus { get; }
+
+    /// <summary>The ranks as they were known when last looked up; null before that.</summary>
+    public PoolRanks? Ranks { get; set; }
 
     /// <summary>Rank numbers in the fixed order of GPUs in which memory is reserved.</summary>
     public ImmutableArray<int> RanksInGpuOrder { get; }
@@ -99,7 +109,8 @@ internal sealed class PoolState
 
     public bool IsWaitingForMemory { get; set; }
 
-    public int RankOf(GpuId gpu) => Gpus.IndexOf(gpu);
+    /// <summary>Number of the rank on that GPU; -1 when it isn't one of the pool's.</summary>
+    public int RankOf(GpuId gpu) => _rankOfGpu.TryGetValue(gpu, out var rank) ? rank : -1;
 
     /// <summary>Bytes that the extents take on one rank.</summary>
     public long BytesOn(int rank, ImmutableArray<Extent> extents)
@@ -128,6 +139,7 @@ internal sealed class PoolState
     {
         Table.Add(entry.Extent);
         _origins[(entry.Extent.Group, entry.Extent.First.Value)] = entry;
+        _inherited.Add((entry.Session, entry.Request));
     }
 
     /// <summary>Takes extents out of the table; every rank holds them until it says otherwise.</summary>
@@ -147,9 +159,13 @@ internal sealed class PoolState
     /// <summary>Generations go on above that one.</summary>
     public void RaiseGenerationsTo(uint generation) => _generations.RaiseTo(generation);
 
-    /// <summary>What was granted to that request and is still mapped: the answer to a retry that this coordinator never saw.</summary>
-    public ImmutableArray<Extent> GrantedTo(SessionId session, RequestId request) =>
-        [.. _origins.Values.Where(e => e.Session == session && e.Request == request).Select(e => e.Extent)];
+    /// <summary>
+    /// What an earlier coordinator granted to that request and is still mapped: the answer to a retry that this one never saw. What this
+    /// one grants its sessions remember.
+    /// </summary>
+    public ImmutableArray<Extent> InheritedBy(SessionId session, RequestId request) => _inherited.Contains((session, request))
+        ? [.. _origins.Values.Where(e => e.Session == session && e.Request == request).Select(e => e.Extent)]
+        : [];
 
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
 

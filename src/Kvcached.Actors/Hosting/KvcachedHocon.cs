@@ -44,7 +44,7 @@ public static class KvcachedHocon
     {
         var fullPath = Path.GetFullPath(path);
         return ConfigurationFactory.ParseString(
-            File.ReadAllText(fullPath), include => ParseInclude(include, Path.GetDirectoryName(fullPath), depth: 1));
+            ReadChecked(fullPath), include => ParseInclude(include, Path.GetDirectoryName(fullPath), depth: 1));
     }
 
     private static HoconRoot ParseInclude(string include, string? directory, int depth)
@@ -55,10 +55,16 @@ public static class KvcachedHocon
         }
 
         var path = directory is null ? null : Path.Combine(directory, include);
-        var text = path is not null && File.Exists(path) ? File.ReadAllText(path) : ReadBuiltIn(include);
+        var text = path is not null && File.Exists(path) ? ReadChecked(path) : ReadBuiltIn(include);
         return text is null
             ? throw new FileNotFoundException($"include \"{include}\": neither beside the file that includes it nor built in.", include)
             : Parser.Parse(text, next => ParseInclude(next, directory, depth + 1));
+    }
+
+    private static string ReadChecked(string path)
+    {
+        var text = File.ReadAllText(path);
+        return HoconBrackets.FindProblem(text) is { } problem ? throw new FormatException($"{path}, {problem}.") : text;
     }
 
     private static string? ReadBuiltIn(string name)

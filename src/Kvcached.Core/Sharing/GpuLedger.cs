@@ -9,7 +9,8 @@ namespace Kvcached.Core.Sharing;
 /// </summary>
 public sealed partial class GpuLedger
 {
-    private readonly SortedDictionary<PoolId, Account> _accounts = [];
+    // A list, because going through a sorted dictionary allocates, and every grant does so on every rank.
+    private readonly SortedList<PoolId, Account> _accounts = [];
     private long _nextEarmark = 1;
 
     /// <summary>A ledger without pools.</summary>
@@ -204,8 +205,9 @@ public sealed partial class GpuLedger
     private long FreeBytesFor(Account account)
     {
         var free = LendableBytes - account.Entry.HeldBytes;
-        foreach (var other in _accounts.Values)
+        for (var i = 0; i < _accounts.Count; i++)
         {
+            var other = _accounts.GetValueAtIndex(i);
             if (other != account)
             {
                 var isEarlier = other.EarmarkSerial != 0 && (account.EarmarkSerial == 0 || other.EarmarkSerial < account.EarmarkSerial);

@@ -18,6 +18,7 @@ public sealed class CudaVirtualMemory : IVirtualMemory
 {
     private readonly CUmemLocation _location;
     private readonly CUmemAllocationProp _properties;
+    private readonly CudaRules _rules = new();
 
     private CudaVirtualMemory(GpuId gpu, string deviceName, long totalBytes, long granularityBytes, in CUmemAllocationProp properties)
     {
@@ -93,15 +94,21 @@ public sealed class CudaVirtualMemory : IVirtualMemory
     public AddressReservation Reserve(long byteCount)
     {
         Check(VirtualMemoryOperation.Reserve, Vmm.cuMemAddressReserve(out var pointer, Size(byteCount), (nuint)GranularityBytes, default, 0), byteCount);
+        _rules.Reserved((nint)pointer.Pointer, byteCount);
         return new AddressReservation(
             (nint)pointer.Pointer, byteCount,
-            static (address, bytes) => Vmm.cuMemAddressFree(new CUdeviceptr((nuint)address), (nuint)bytes) == CUResult.Success);
+            (address, bytes) =>
+            {
+                _rules.Freed(address);
+                return Vmm.cuMemAddressFree(new CUdeviceptr((nuint)address), (nuint)bytes) == CUResult.Success;
+            });
     }
 
     public void Free(AddressReservation reservation)
     {
         ObjectDisposedException.ThrowIf(reservation.IsClosed || reservation.IsInvalid, reservation);
         Check(VirtualMemoryOperation.Free, Vmm.cuMemAddressFree(At(reservation.BaseAddress), Size(reservation.ByteCount)), reservation.ByteCount);
+        _rules.Freed(reservation.BaseAddress);
         reservation.MarkFreed();
     }
 
@@ -120,11 +127,21 @@ public sealed class CudaVirtualMemory : IVirtualMemory
         }
 
         Check(VirtualMemoryOperation.Create, result, byteCount, "cuMemCreate");
+        _rules.Held(handle, byteCount);
         return true;
     }
 
-    public void Map(nint address, long byteCount, long handleOffsetBytes, MemoryHandle handle) =>
+    public void Map(nint address, long byteCount, long handleOffsetBytes, MemoryHandle handle)
+    {
+        // An offset is left to the driver, which may learn to take one.
+        if (handleOffsetBytes == 0 && !_rules.CanMap(address, byteCount, handle))
+        {
+            Throw(VirtualMemoryOperation.Map, CUResult.ErrorInvalidValue, byteCount, "cuMemMap");
+        }
+
         Check(VirtualMemoryOperation.Map, Vmm.cuMemMap(At(address), Size(byteCount), Size(handleOffsetBytes), Native(handle), 0), byteCount);
+        _rules.Mapped(address, byteCount);
+    }
 
     public void SetAccess(nint address, long byteCount, MemoryAccess access)
     {
@@ -132,11 +149,22 @@ public sealed class CudaVirtualMemory : IVirtualMemory
         Check(VirtualMemoryOperation.SetAccess, Vmm.cuMemSetAccess(At(address), Size(byteCount), description, 1), byteCount);
     }
 
-    public void Unmap(nint address, long byteCount) =>
-        Check(VirtualMemoryOperation.Unmap, Vmm.cuMemUnmap(At(address), Size(byteCount)), byteCount);
+    public void Unmap(nint address, long byteCount)
+    {
+        if (!_rules.IsMapped(address, byteCount))
+        {
+            Throw(VirtualMemoryOperation.Unmap, CUResult.ErrorInvalidValue, byteCount, "cuMemUnmap");
+        }
 
-    public void Release(MemoryHandle handle) =>
+        Check(VirtualMemoryOperation.Unmap, Vmm.cuMemUnmap(At(address), Size(byteCount)), byteCount);
+        _rules.Unmapped(address, byteCount);
+    }
+
+    public void Release(MemoryHandle handle)
+    {
         Check(VirtualMemoryOperation.Release, Vmm.cuMemRelease(Native(handle)), 0);
+        _rules.Released(handle);
+    }
 
     public SafeFileHandle Export(MemoryHandle handle)
     {
@@ -158,7 +186,9 @@ public sealed class CudaVirtualMemory : IVirtualMemory
                 VirtualMemoryOperation.Import,
                 Vmm.cuMemImportFromShareableHandle(out var handle, descriptor.DangerousGetHandle(), CUmemAllocationHandleType.PosixFileDescriptor),
                 byteCount);
-            return new MemoryHandle(handle.Pointer);
+            var imported = new MemoryHandle(handle.Pointer);
+            _rules.Held(imported, byteCount);
+            return imported;
         }
         finally
         {

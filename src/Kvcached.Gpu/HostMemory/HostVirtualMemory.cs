@@ -15,14 +15,14 @@ namespace Kvcached.Gpu.HostMemory;
 /// It is stricter than the driver in one point: a mapping covers the whole of its memory. Imported memory belongs to its creator
 /// and doesn't count towards the capacity.
 /// </remarks>
-public sealed class HostVirtualMemory : IVirtualMemory
+public sealed partial class HostVirtualMemory : IVirtualMemory
 {
     private const int ReservedFlags = Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE;
 
     private readonly Lock _gate = new();
     private readonly bool _isCommitted;
     private readonly Dictionary<ulong, SealedMemory> _handles = [];
-    private readonly Dictionary<nint, HostReservation> _reservations = [];
+    private readonly Dictionary<nint, ReservedRange<HostMapping>> _reservations = [];
     private ulong _lastHandle;
     private long _createdBytes;
     private bool _isDisposed;
@@ -95,7 +95,7 @@ public sealed class HostVirtualMemory : IVirtualMemory
             var address = (nint)((start + slack) & ~(GranularityBytes - 1));
             Trim(start, address - start);
             Trim(address + (nint)byteCount, start + (nint)slack - address);
-            _reservations.Add(address, new HostReservation(address, byteCount));
+            _reservations.Add(address, new ReservedRange<HostMapping>(address, byteCount));
             return new AddressReservation(address, byteCount, (a, b) => TryFree(a, b, out _));
         }
     }
@@ -133,83 +133,6 @@ public sealed class HostVirtualMemory : IVirtualMemory
             _createdBytes += byteCount;
             handle = Register(memory);
             return true;
-        }
-    }
-
-    public void Map(nint address, long byteCount, long handleOffsetBytes, MemoryHandle handle)
-    {
-        RequireSize(VirtualMemoryOperation.Map, "mmap", byteCount);
-        lock (_gate)
-        {
-            if (handleOffsetBytes != 0)
-            {
-                Throw(VirtualMemoryOperation.Map, new NativeFailure("mmap", DriverCode.NotSupported, "Memory is mapped from its start"), byteCount);
-            }
-
-            var memory = Find(VirtualMemoryOperation.Map, handle, byteCount);
-            var reservation = FindReservation(address, byteCount);
-            if (reservation is null || memory.ByteCount != byteCount || address % GranularityBytes != 0 || !reservation.IsFree(address, byteCount))
-            {
-                Throw(
-                    VirtualMemoryOperation.Map,
-                    new NativeFailure("mmap", DriverCode.InvalidValue, "The range is not reserved, not free, not aligned, or not of the memory's size"), byteCount);
-            }
-
-            if (Libc.mmap(address, (nuint)byteCount, Libc.PROT_NONE, Libc.MAP_SHARED | Libc.MAP_FIXED, memory.Descriptor, 0) == Libc.MAP_FAILED)
-            {
-                Throw(VirtualMemoryOperation.Map, NativeFailure.Last("mmap"), byteCount);
-            }
-
-            memory.MappingCount++;
-            reservation.Add(new HostMapping(address, memory));
-        }
-    }
-
-    public void SetAccess(nint address, long byteCount, MemoryAccess access)
-    {
-        lock (_gate)
-        {
-            var protection = access switch
-            {
-                MemoryAccess.None => Libc.PROT_NONE,
-                MemoryAccess.Read => Libc.PROT_READ,
-                MemoryAccess.ReadWrite => Libc.PROT_READ | Libc.PROT_WRITE,
-                _ => -1,
-            };
-            if (protection < 0 || WholeMappings(address, byteCount).Count == 0)
-            {
-                Throw(VirtualMemoryOperation.SetAccess, Invalid("mprotect", "The range is not made of whole mappings"), byteCount);
-            }
-
-            if (Libc.mprotect(address, (nuint)byteCount, protection) != 0)
-            {
-                Throw(VirtualMemoryOperation.SetAccess, NativeFailure.Last("mprotect"), byteCount);
-            }
-        }
-    }
-
-    public void Unmap(nint address, long byteCount)
-    {
-        lock (_gate)
-        {
-            var mappings = WholeMappings(address, byteCount);
-            if (mappings.Count == 0)
-            {
-                Throw(VirtualMemoryOperation.Unmap, Invalid("mmap", "The range is not made of whole mappings"), byteCount);
-            }
-
-            if (Libc.mmap(address, (nuint)byteCount, Libc.PROT_NONE, ReservedFlags | Libc.MAP_FIXED, -1, 0) == Libc.MAP_FAILED)
-            {
-                Throw(VirtualMemoryOperation.Unmap, NativeFailure.Last("mmap"), byteCount);
-            }
-
-            var reservation = FindReservation(address, byteCount)!;
-            foreach (var mapping in mappings)
-            {
-                reservation.Remove(mapping);
-                mapping.Memory.MappingCount--;
-                Settle(mapping.Memory);
-            }
         }
     }
 
@@ -337,21 +260,6 @@ public sealed class HostVirtualMemory : IVirtualMemory
 
         return memory;
     }
-
-    private HostReservation? FindReservation(nint address, long byteCount)
-    {
-        foreach (var reservation in _reservations.Values)
-        {
-            if (reservation.Contains(address, byteCount))
-            {
-                return reservation;
-            }
-        }
-
-        return null;
-    }
-
-    private List<HostMapping> WholeMappings(nint address, long byteCount) => FindReservation(address, byteCount)?.WholeMappings(address, byteCount) ?? [];
 
     private void RequireSize(VirtualMemoryOperation operation, string call, long byteCount)
     {

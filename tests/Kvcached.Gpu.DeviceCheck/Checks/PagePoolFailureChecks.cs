@@ -47,6 +47,7 @@ internal static class PagePoolFailureChecks
                     Expect.That(failed.Quarantined.IsEmpty, $"{layout}: call {n}: one failure left something that can't be undone");
                     Expect.Equal(before.MappedExtentCount, bench.SnapshotOf(pool).MappedExtentCount, "extents mapped");
                     Expect.Equal(before.MappedBytes, bench.SnapshotOf(pool).MappedBytes, "bytes mapped");
+                    Expect.Equal((before.KeptBytes, before.StockBytes), (bench.SnapshotOf(pool).KeptBytes, bench.SnapshotOf(pool).StockBytes), "bytes kept and in stock");
                     bench.ExpectBalance();
                     Map(pool, ExtentOf(0, 8, 1, 2), ExtentOf(0, 10, 0, 2), ExtentOf(1, 0, 2, 2));
                 }

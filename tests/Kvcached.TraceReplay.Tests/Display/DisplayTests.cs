@@ -52,7 +52,21 @@ public sealed class DisplayTests
         Assert.Contains("TP=2", Capture(console => PlanText.Write(console, plan, new(), "/tmp/x")), StringComparison.Ordinal);
     }
 
-    private static string Render(RunPicture picture) => Capture(console => console.Write(LiveView.Render(picture)));
+    [Theory]
+    [InlineData(80, false)]
+    [InlineData(120, true)]
+    public void ColumnTable_Narrow_LeavesOutWhatMattersLess(int width, bool isShown)
+    {
+        var table = new ColumnTable(width).Column("first").Column("second", fromWidth: 100).Column("third");
+        table.Row("1", "2", "3");
+
+        var text = Capture(console => console.Write(table.Table));
+
+        Assert.Contains("third", text, StringComparison.Ordinal);
+        Assert.Equal(isShown, text.Contains("second", StringComparison.Ordinal));
+    }
+
+    private static string Render(RunPicture picture) => Capture(console => console.Write(LiveView.Render(picture, console.Profile.Width)));
 
     private static string Capture(Action<IAnsiConsole> write)
     {

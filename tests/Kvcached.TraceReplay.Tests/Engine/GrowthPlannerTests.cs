@@ -33,9 +33,10 @@ public sealed class GrowthPlannerTests
 
         Assert.Equal(16, atRest);
         Assert.InRange(_planner.BlocksPerSecond, 3990, 4000);
-        Assert.InRange(_planner.WatermarkBlocks, 995, 1000);
-        Assert.Equal(8, _planner.WarmPagesToKeep);
-        Assert.Equal(4, _planner.PagesToRequest(freeBlocks: 400, demandBlocks: 0));
+        Assert.InRange(_planner.WatermarkBlocks, 395, 400);
+        Assert.Equal(4, _planner.WarmPagesToKeep);
+        Assert.Equal(4, _planner.PagesToRequest(freeBlocks: 0, demandBlocks: 0));
+        Assert.Equal(1, _planner.PagesToRequest(freeBlocks: 380, demandBlocks: 0));
     }
 
     [Fact]

@@ -140,7 +140,7 @@ public sealed class ReplayEngineTests
     public async Task RunAsync_Idle_ReturnsItsPages()
     {
         var memory = new FakeMemory(100);
-        ImmutableArray<TraceRequest> requests = [.. Given.Requests(20, TimeSpan.Zero, 1000, 10), new(20, TimeSpan.FromMinutes(1), 16, 1)];
+        ImmutableArray<TraceRequest> requests = [.. Given.Requests(20, TimeSpan.Zero, 1000, 200), new(20, TimeSpan.FromMinutes(1), 16, 1)];
         var pool = new FakePool(memory, _time);
 
         var report = await RunAsync(pool, requests);
@@ -148,6 +148,23 @@ public sealed class ReplayEngineTests
         Assert.Equal(21, report.Finished);
         Assert.True(report.PeakMappedBytes > 5L * 2 * 8 * (2 << 20));
         Assert.InRange(pool.MappedPages, 0, 2);
+    }
+
+    [Fact]
+    public async Task WarmUpAsync_Done_LeavesNothingBehind()
+    {
+        var pool = new FakePool(new FakeMemory(3), _time) { GrowthLatency = TimeSpan.Zero, SettlesAtOnce = true };
+        var engine = Engine(pool, Given.Requests(1, Second, 100, 20), TimeSpan.FromMinutes(2));
+
+        await engine.WarmUpAsync(CancellationToken.None);
+        Assert.Equal((0, 0), (pool.UsedBlocks, pool.MappedPages));
+        var report = await engine.RunAsync(_ => { }, CancellationToken.None);
+
+        Assert.Equal(1, report.Finished);
+        Assert.Equal(report.BlocksAllocated, report.BlocksVerified);
+        Assert.Empty(pool.Violations);
+        // The fake's samples were all there before the run, so none of them is the run's.
+        Assert.Empty(engine.MapMilliseconds);
     }
 
     [Fact]

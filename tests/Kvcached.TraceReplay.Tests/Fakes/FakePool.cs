@@ -55,6 +55,9 @@ internal sealed class FakePool : IEnginePool
     /// <summary>Virtual time from asking to the answer.</summary>
     public TimeSpan GrowthLatency { get; set; } = TimeSpan.FromMilliseconds(2);
 
+    /// <summary>True to answer growth requests before they return, as far as their latency allows.</summary>
+    public bool SettlesAtOnce { get; set; }
+
     /// <summary>Sizes of the growth requests so far, and when they came.</summary>
     public List<(TimeSpan At, int Pages)> Growths { get; } = [];
 
@@ -130,6 +133,11 @@ internal sealed class FakePool : IEnginePool
         Growths.Add((_time.Now, pageCount));
         var pending = new PendingGrowth(pageCount, _time.Now + GrowthLatency, new());
         _pending.Add(pending);
+        if (SettlesAtOnce)
+        {
+            Settle();
+        }
+
         return pending.Answer.Task;
     }
 

@@ -22,6 +22,6 @@ internal static class Given
             new("conv", ReplayModels.Llama8B.WithLayers(4), 2, "conv.csv", TimeSpan.Zero, requests),
             new("small", ReplayModels.Llama1B.WithLayers(2), 1, "conv.csv", TimeSpan.FromMinutes(29), requests),
         ];
-        return new RunPlan(2, RunPlan.HostBackend, 1L << 30, TimeSpan.FromMinutes(5), engines, new DemandEstimate(1, 2), []);
+        return new RunPlan(2, RunPlan.HostBackend, 1L << 30, TimeSpan.FromMinutes(5), engines, new DemandEstimate(1, 2, 1), []);
     }
 }

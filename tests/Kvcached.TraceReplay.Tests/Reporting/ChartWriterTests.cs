@@ -20,7 +20,10 @@ public sealed class ChartWriterTests : IDisposable
         var recorder = new RunRecorder(plan);
         for (var i = 0; i < sampleCount; i++)
         {
-            recorder.Sample(TimeSpan.FromSeconds(i * 0.25), [Report(400 + (i % 90), 300), i < 100 ? null : Report(200 - (i % 70), 90)]);
+            recorder.Sample(
+                TimeSpan.FromSeconds(i * 0.25),
+                [new("conv", [(200L + (i % 90)) << 20, 200L << 20]), .. i < 100 ? Array.Empty<OpenPool>() : [new("small", [(200L - (i % 70)) << 20])]],
+                [Report(300), i < 100 ? null : Report(90)]);
         }
 
         var summary = RunSummary.Create(plan, recorder, [], new LedgerCheck(1, 0, 0, 0, null), TimeSpan.FromSeconds(1)) with { StaticBytes = 700L << 20 };
@@ -35,6 +38,5 @@ public sealed class ChartWriterTests : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    private static EngineReport Report(long mappedMiB, long liveMiB) =>
-        new() { Name = "e", Model = "m", Gpus = [], MappedBytesPerRank = [mappedMiB << 20], LiveBytesPerRank = [liveMiB << 20] };
+    private static EngineReport Report(long liveMiB) => new() { Name = "e", Model = "m", Gpus = [], LiveBytesPerRank = [liveMiB << 20] };
 }

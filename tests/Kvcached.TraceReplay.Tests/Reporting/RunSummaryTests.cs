@@ -17,8 +17,8 @@ public sealed class RunSummaryTests
     public void Create_GoodRun_AddsUpItsModels()
     {
         var recorder = new RunRecorder(_plan);
-        recorder.Sample(TimeSpan.Zero, [Report(0, mapped: 300, live: 100), Report(1, mapped: 100, live: 100)]);
-        recorder.Sample(TimeSpan.FromSeconds(1), [Report(0, mapped: 100, live: 50), null]);
+        recorder.Sample(TimeSpan.Zero, [new("small", [100]), new("conv", [150, 150])], [Report(0, live: 100), Report(1, live: 100)]);
+        recorder.Sample(TimeSpan.FromSeconds(1), [new("conv", [50, 50]), new("another", [7])], [Report(0, live: 50), null]);
 
         var summary = RunSummary.Create(
             _plan, recorder,
@@ -87,7 +87,7 @@ public sealed class RunSummaryTests
 
     private EngineOutcome Outcome(int engine, EngineReport report, params ImmutableArray<double> maps) => new(_plan.Engines[engine], report, maps, [1], null);
 
-    private EngineReport Report(int engine, long mapped = 0, long live = 0, long peakLive = 0, long refusals = 0) => new()
+    private EngineReport Report(int engine, long live = 0, long peakLive = 0, long refusals = 0) => new()
     {
         Name = _plan.Engines[engine].Name,
         Model = "m",
@@ -96,7 +96,6 @@ public sealed class RunSummaryTests
         Finished = 3,
         BlocksAllocated = 10,
         BlocksVerified = 10,
-        MappedBytesPerRank = [mapped],
         LiveBytesPerRank = [live],
         PeakLiveBytes = peakLive,
         Refusals = refusals,

@@ -1,9 +1,10 @@
-namespace Kvcached.Gpu.HostMemory;
+namespace Kvcached.Gpu.Memory;
 
 /// <summary>One reserved range and what is mapped in it, by address; answers the questions that CUDA's rules ask.</summary>
-internal sealed class HostReservation(nint baseAddress, long byteCount)
+internal sealed class ReservedRange<TMapping>(nint baseAddress, long byteCount)
+    where TMapping : IRangeMapping
 {
-    private readonly SortedList<nint, HostMapping> _mappings = [];
+    private readonly SortedList<nint, TMapping> _mappings = [];
 
     internal nint BaseAddress => baseAddress;
 
@@ -23,14 +24,14 @@ internal sealed class HostReservation(nint baseAddress, long byteCount)
         return startsBeyond && endsBefore;
     }
 
-    internal void Add(HostMapping mapping) => _mappings.Add(mapping.Address, mapping);
+    internal void Add(TMapping mapping) => _mappings.Add(mapping.Address, mapping);
 
-    internal void Remove(HostMapping mapping) => _mappings.Remove(mapping.Address);
+    internal void Remove(TMapping mapping) => _mappings.Remove(mapping.Address);
 
     /// <summary>The whole, adjoining mappings that make up exactly this range; empty when it isn't made up so.</summary>
-    internal List<HostMapping> WholeMappings(nint address, long bytes)
+    internal List<TMapping> WholeMappings(nint address, long bytes)
     {
-        var found = new List<HostMapping>();
+        var found = new List<TMapping>();
         var position = address;
         for (var i = FirstAtOrAfter(address); i < _mappings.Count && position < address + (nint)bytes; i++)
         {
@@ -46,7 +47,7 @@ internal sealed class HostReservation(nint baseAddress, long byteCount)
         return position == address + (nint)bytes ? found : [];
     }
 
-    private nint EndOf(int index) => _mappings.Keys[index] + (nint)_mappings.Values[index].Memory.ByteCount;
+    private nint EndOf(int index) => _mappings.Keys[index] + (nint)_mappings.Values[index].ByteCount;
 
     private int FirstAtOrAfter(nint address)
     {
@@ -70,4 +71,9 @@ internal sealed class HostReservation(nint baseAddress, long byteCount)
 }
 
 /// <summary>One piece of memory at one address.</summary>
-internal sealed record HostMapping(nint Address, SealedMemory Memory);
+internal interface IRangeMapping
+{
+    nint Address { get; }
+
+    long ByteCount { get; }
+}

@@ -1,0 +1,73 @@
+using System.Globalization;
+using Kvcached.Benchmarks.Measuring;
+
+namespace Kvcached.Benchmarks.CoordinatedMaps;
+
+/// <summary>A coordinated map over real processes, against the bare messages and the mapping calls that it consists of.</summary>
+internal static class CoordinatedMapBenchmark
+{
+    private const string Help = """
+        coordinated-map: starts rank hosts over host memory, an engine and a pool over all of them; measures maps, unmaps and bare broadcasts in turn.
+          --hosts N      ranks of the pool, a process each, 1 to 64 (default 4)
+          --pages N      pages of one map, 1 to 256 (default 16)
+          --runs N       runs, each with fresh processes, 1 to 100 (default 5)
+          --steps N      maps of a run, after up to 1500 to warm up, 10 to 100000 (default 3000)
+          --kept on|off  off: handles aren't kept, so that every map creates its memory (default on)
+          --echo default|pinned  pinned: the bare messages are answered on threads like the page mappers' (default default)
+          --json FILE    write the figures there
+        """;
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        if (Arguments.Parse(args, Help) is not { } arguments)
+        {
+            return 2;
+        }
+
+        var hosts = arguments.Number("--hosts", 4, 1, 64);
+        var pages = arguments.Number("--pages", 16, 1, 256);
+        var runs = arguments.Number("--runs", 5, 1, 100);
+        var steps = arguments.Number("--steps", 3_000, 10, 100_000);
+        var kept = arguments.Text("--kept", "on");
+        var echo = arguments.Text("--echo", "default");
+        var json = arguments.Text("--json", string.Empty);
+        arguments.RequireAllRead();
+        Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}, echoes: {echo}; microseconds, p50 / p99");
+        var results = new List<MapRunResult>();
+        for (var run = 0; run < runs; run++)
+        {
+            await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo));
+            results.Add(await hostsOfRun.MeasureAsync(pages, steps));
+            Print($"run {run + 1}", results[^1]);
+        }
+
+        var together = MapRunResult.Together(results);
+        Print("together", together);
+        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
+        return 0;
+    }
+
+    private static void Print(string title, MapRunResult result)
+    {
+        Console.WriteLine($"{title} (load {result.Load})");
+        Row("coordinator: map", result.CoordinatorMaps);
+        Row("  deciding and sending", result.CoordinatorDecides);
+        Row("  page mapper", result.MapperMaps);
+        Row("  slowest mapping calls", result.SlowestDrivers);
+        Row("bare broadcast and gather", result.Bare);
+        Row("  one right after another", result.RepeatedBare);
+        Row("coordinator: unmap", result.CoordinatorUnmaps);
+        Row("engine: map", result.EngineMaps);
+        Row("engine: unmap", result.EngineUnmaps);
+        Row("engine: bare", result.EngineBare);
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"  map / (bare + mapping calls): coordinator {result.RatioAt(s => s.P50):0.000} / {result.RatioAt(s => s.P99):0.000} (mean {result.RatioAt(s => s.Mean):0.000}), engine {result.EngineRatioAt(s => s.P50):0.000} / {result.EngineRatioAt(s => s.P99):0.000}"));
+    }
+
+    private static void Row(string name, Samples samples)
+    {
+        var summary = samples.Summarize();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {name,-28} {summary.P50,9:0.0} / {summary.P99,9:0.0}   n={summary.Count}"));
+    }
+}
