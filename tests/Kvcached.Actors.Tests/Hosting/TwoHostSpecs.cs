@@ -1,0 +1,143 @@
+using Kvcached.Actors.Engines;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
+using Kvcached.Gpu.Faults;
+using Kvcached.Gpu.Pools;
+
+namespace Kvcached.Actors.Tests.Hosting;
+
+/// <summary>Two hosts and an engine, each with an actor system of its own, over real sockets.</summary>
+public sealed class TwoHostSpecs : IAsyncLifetime
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("kvcached-hosts-").FullName;
+    private InProcessHost _first = null!;
+    private InProcessHost _second = null!;
+
+    public async Task InitializeAsync()
+    {
+        _first = await InProcessHost.StartAsync(0, _directory);
+        _second = await InProcessHost.StartAsync(1, _directory, _first.Address);
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await _second.WaitForHostsAsync(2, timeout.Token);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _second.DisposeAsync();
+        await _first.DisposeAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task Engine_should_get_the_same_pages_on_both_hosts_and_return_every_one()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await using (var client = await EngineClient.ConnectAsync(Options("tp2", _second.Address, _first.Address), timeout.Token))
+        {
+            var pool = await OpenAsync(client, "tp2", timeout.Token);
+            var grown = await pool.GrowAsync(0, 24, TimeSpan.FromSeconds(30), timeout.Token);
+            Assert.Null(grown.Refusal);
+            var blocks = new BlockId[24 * (int)(TestPools.PageBytes / TestPools.BlockBytes)];
+            Assert.True(pool.TryAllocateBlocks(0, blocks));
+            Assert.False(pool.TryAllocateBlocks(0, new BlockId[1]));
+
+            var left = MemoryOf(_first, pool.Id);
+            var right = MemoryOf(_second, pool.Id);
+            Assert.True(left.MappedExtents.ToHashSet().SetEquals(grown.Value));
+            Assert.True(right.MappedExtents.ToHashSet().SetEquals(grown.Value));
+            foreach (var block in blocks)
+            {
+                BlockBytes(left, block).Fill((byte)(block.Value + 1));
+            }
+
+            Assert.All(blocks, block => Assert.Equal(-1, BlockBytes(left, block).IndexOfAnyExcept((byte)(block.Value + 1))));
+            Assert.All(blocks, block => Assert.Equal(-1, BlockBytes(right, block).IndexOfAnyExcept((byte)0)));
+
+            Assert.Null(pool.FreeBlocks(0, blocks));
+            var trimmed = await pool.TrimAsync(0, 8, TimeSpan.Zero, timeout.Token);
+            Assert.Null(trimmed.Refusal);
+            Assert.InRange(trimmed.Value, 1, 16);
+            Assert.Equal(24 - trimmed.Value, left.MappedExtents.Sum(e => e.PageCount));
+            Assert.True(right.MappedExtents.ToHashSet().SetEquals(left.MappedExtents));
+            await pool.DisposeAsync();
+            AssertEmpty();
+        }
+    }
+
+    [Fact]
+    public async Task Engine_that_goes_without_closing_its_pools_should_leave_nothing_once_its_session_is_closed()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await using (var client = await EngineClient.ConnectAsync(Options("a", _first.Address), timeout.Token))
+        {
+            var pool = await OpenAsync(client, "a", timeout.Token);
+            Assert.Null((await pool.GrowAsync(0, 10, TimeSpan.FromSeconds(30), timeout.Token)).Refusal);
+        }
+
+        while (_first.Pages.Snapshot().Pools.Length + _second.Pages.Snapshot().Pools.Length > 0)
+        {
+            await Task.Delay(20, timeout.Token);
+        }
+
+        AssertEmpty();
+    }
+
+    [Fact]
+    public async Task Refusals_should_come_back_typed_over_the_wire()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await using var client = await EngineClient.ConnectAsync(Options("a", _first.Address), timeout.Token);
+        var pool = await OpenAsync(client, "a", timeout.Token);
+
+        Assert.Equal(RefusalReason.InvalidCount, (await pool.GrowAsync(0, -1, TimeSpan.FromSeconds(5), timeout.Token)).Refusal!.Reason);
+        Assert.Equal(RefusalReason.InvalidCount, (await pool.GrowAsync(7, 1, TimeSpan.FromSeconds(5), timeout.Token)).Refusal!.Reason);
+        Assert.Equal(RefusalReason.LimitExceeded, (await pool.GrowAsync(0, 400, TimeSpan.FromSeconds(5), timeout.Token)).Refusal!.Reason);
+        Assert.Equal(RefusalReason.UnknownGpu, (await client.OpenPoolAsync(TestPools.Spec("b", TestPools.Gpus(3)), timeout.Token)).Refusal!.Reason);
+        var granted = await pool.GrowAsync(0, 256, TimeSpan.FromSeconds(30), timeout.Token);
+        Assert.Null(granted.Refusal);
+    }
+
+    [Fact]
+    public async Task Engine_should_be_refused_by_a_domain_of_another_name()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+
+        var failure = await Assert.ThrowsAsync<EngineConnectException>(() => EngineClient.ConnectAsync(Options("a", _first.Address) with { Domain = "other" }, timeout.Token));
+
+        Assert.Contains("UnknownDomain", failure.Message, StringComparison.Ordinal);
+    }
+
+    private static EngineClientOptions Options(string name, params string[] hosts) => new() { EngineName = name, Domain = "test", Hosts = [.. hosts] };
+
+    private static async Task<IEnginePool> OpenAsync(IEngineClient client, string name, CancellationToken cancellation)
+    {
+        var opened = await client.OpenPoolAsync(TestPools.Spec(name, TestPools.Gpus(2), virtualPages: 512), cancellation);
+        Assert.True(opened.IsGranted, opened.Refusal?.ToString());
+        return opened.Value!;
+    }
+
+    private static RankPool MemoryOf(InProcessHost host, PoolId pool)
+    {
+        Assert.True(host.Pages.TryGet(pool, out var memory));
+        return memory!;
+    }
+
+    private static Span<byte> BlockBytes(RankPool memory, BlockId block)
+    {
+        Assert.True(memory.TryGetHostSpan(block.Value * TestPools.BlockBytes, (int)TestPools.BlockBytes, out var bytes));
+        return bytes;
+    }
+
+    private void AssertEmpty()
+    {
+        foreach (var host in (InProcessHost[])[_first, _second])
+        {
+            var snapshot = host.Pages.Snapshot();
+            Assert.Empty(snapshot.Pools);
+            Assert.Equal(0, snapshot.HeldBytes);
+            Assert.Equal(snapshot.CapacityBytes, snapshot.FreeBytes);
+            Assert.Equal(new LiveCounts(0, 0, 0, 0), host.Memory.Live);
+            Assert.Equal(0, host.Descriptors.UsedCount);
+        }
+    }
+}
