@@ -78,8 +78,14 @@ internal sealed class InProcessHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Leaves the cluster and ends; a second time does nothing.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (_lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            return;
+        }
+
         _lifetime.StopApplication();
         foreach (var service in _services.GetServices<IHostedService>().Reverse())
         {

@@ -83,6 +83,29 @@ public sealed class TwoHostSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Pool_should_keep_its_pages_and_grow_on_when_the_host_of_the_coordinator_leaves()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await using var client = await EngineClient.ConnectAsync(Options("a", _second.Address), timeout.Token);
+        var opened = await client.OpenPoolAsync(TestPools.Spec("a", [TestPools.Gpu(1)]), timeout.Token);
+        Assert.True(opened.IsGranted, opened.Refusal?.ToString());
+        var pool = opened.Value!;
+        var before = await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token);
+        var blocks = new BlockId[4];
+        Assert.True(pool.TryAllocateBlocks(0, blocks));
+        BlockBytes(MemoryOf(_second, pool.Id), blocks[0]).Fill(0xA5);
+
+        await _first.DisposeAsync();
+        var after = await pool.GrowAsync(0, 3, TimeSpan.FromSeconds(60), timeout.Token);
+
+        Assert.Null(after.Refusal);
+        Assert.Null(pool.Withdrawn);
+        Assert.True(MemoryOf(_second, pool.Id).MappedExtents.ToHashSet().SetEquals(before.Value.Concat(after.Value)));
+        Assert.Equal(-1, BlockBytes(MemoryOf(_second, pool.Id), blocks[0]).IndexOfAnyExcept((byte)0xA5));
+        Assert.True(before.Value.Max(e => e.Generation) < after.Value.Min(e => e.Generation));
+    }
+
+    [Fact]
     public async Task Refusals_should_come_back_typed_over_the_wire()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
