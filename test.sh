@@ -13,7 +13,10 @@ filter='Category!=Long'
 names=()
 for argument in "$@"; do
   case "$argument" in
-    --long) filter='' ;;
+    --long)
+      filter=''
+      export KVCACHED_SCHEDULES=20000 # random schedules of the simulated domain; 500 otherwise
+      ;;
     --help | -h) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) echo "test.sh: unknown option '$argument'; see ./test.sh --help" >&2; exit 2 ;;
     *) names+=("$argument") ;;
