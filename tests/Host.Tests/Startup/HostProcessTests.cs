@@ -75,6 +75,16 @@ public sealed class HostProcessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Start_AnotherHostHasThePort_ExitsWithPortInUse()
+    {
+        // A host's own listener is another matter than anybody's: with its address reused, two of them would share the port.
+        var first = await _launcher.StartReadyAsync("--gpu", "none:0");
+        var second = _launcher.Start("--gpu", "none:1", "--port", $"{first.Ready.Port}", "--management-port", "0");
+        Assert.Equal((int)HostExitCode.PortInUse, await second.WaitForExitAsync());
+        Assert.Contains($"kvcached-host: port: 127.0.0.1:{first.Ready.Port} is in use by another process", second.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Start_AkkaManagementPortIsTaken_ExitsWithPortInUseAndNamesIt()
     {
         using var listener = ListenOnFreePort(out var port);
