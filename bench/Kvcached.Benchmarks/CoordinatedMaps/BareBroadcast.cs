@@ -3,6 +3,7 @@ using System.Diagnostics;
 using Akka.Actor;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -62,7 +63,7 @@ internal sealed class BareBroadcast(ImmutableArray<IActorRef> echoes, BareBroadc
         }
 
         _command = new RankProtocol.Decide(new Decision(
-            _request.Pool, new Epoch(1, 1), ++_seq, DecisionKind.Map, extents.ToImmutable(), 0, _request.Session, _request.Request, _request.AckedThrough));
+            _request.Pool, new Epoch(1, 1), ++_seq, DecisionKind.Map, extents.ToImmutable(), 0, _request.Session, _request.Request, _request.AckedThrough, EngineStep.None));
         _missing = echoes.Length;
         foreach (var echo in echoes)
         {

@@ -1,7 +1,7 @@
 using Akka.Actor;
 using Akka.Configuration;
 using Kvcached.Actors.Hosting;
-using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Benchmarks.CoordinatedMaps;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Benchmarks.CoordinatedMaps;
 

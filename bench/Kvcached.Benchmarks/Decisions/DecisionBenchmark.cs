@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Kvcached.Actors.Protocols;
 using Kvcached.Benchmarks.Measuring;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Benchmarks.Decisions;
 

@@ -3,6 +3,7 @@ using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
 using Kvcached.Benchmarks.Measuring;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -66,7 +67,7 @@ internal sealed class DecisionRig
     {
         Advance();
         var granted = ((EngineProtocol.PagesAllocated)_port.LastAnswer!).Extents;
-        return new EngineProtocol.FreeExtents(_session, new RequestId(++_lastRequest), new RequestId(_lastRequest - 1), _pool, granted);
+        return new EngineProtocol.FreeExtents(_session, new RequestId(++_lastRequest), new RequestId(_lastRequest - 1), _pool, granted, EngineStep.None);
     }
 
     /// <summary>Request in, decision out to every rank.</summary>

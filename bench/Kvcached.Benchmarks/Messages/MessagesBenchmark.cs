@@ -6,6 +6,7 @@ using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Serialization;
 using Kvcached.Benchmarks.Measuring;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -79,9 +80,9 @@ internal static class MessagesBenchmark
         {
             ImmutableArray<Extent> extents = [.. Enumerable.Range(0, extentCount).Select(i => new Extent(0, new PageId(i * 16), 4, (uint)i + 1))];
             yield return ($"Decide, {extentCount} extents", new RankProtocol.Decide(
-                new Decision(pool, new Epoch(1, 1), 77, DecisionKind.Map, extents, 0, session, request, acked)));
+                new Decision(pool, new Epoch(1, 1), 77, DecisionKind.Map, extents, 0, session, request, acked, EngineStep.None)));
             yield return ($"PagesAllocated, {extentCount} extents", new EngineProtocol.PagesAllocated(session, request, pool, extents));
-            yield return ($"FreeExtents, {extentCount} extents", new EngineProtocol.FreeExtents(session, request, acked, pool, extents));
+            yield return ($"FreeExtents, {extentCount} extents", new EngineProtocol.FreeExtents(session, request, acked, pool, extents, EngineStep.None));
         }
 
         yield return ("Decided", new RankProtocol.Decided(new DecisionAnswer(

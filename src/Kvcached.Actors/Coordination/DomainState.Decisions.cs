@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;
@@ -91,7 +93,7 @@ internal sealed partial class DomainState
         var request = waiting.Request;
         Launch(pool, new Flight
         {
-            Decision = new Decision(pool.Id, Epoch, ++pool.Seq, DecisionKind.Map, extents, 0, request.Session, request.Request, request.AckedThrough),
+            Decision = new Decision(pool.Id, Epoch, ++pool.Seq, DecisionKind.Map, extents, 0, request.Session, request.Request, request.AckedThrough, EngineStep.None),
             Expected = expected,
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = Min(_now + _settings.DecisionDeadline, waiting.DeadlineAt),
@@ -106,7 +108,7 @@ internal sealed partial class DomainState
         {
             Decision = new Decision(
                 pool.Id, Epoch, ++pool.Seq, DecisionKind.Unmap, free.Extents, 0,
-                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default),
+                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default, EngineStep.None),
             Expected = pool.Table.Digest,
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = _now + _settings.DecisionDeadline,

@@ -1,5 +1,6 @@
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 

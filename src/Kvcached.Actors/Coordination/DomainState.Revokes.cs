@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Sharing;

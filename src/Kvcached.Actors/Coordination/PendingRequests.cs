@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;

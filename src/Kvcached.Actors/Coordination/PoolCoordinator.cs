@@ -3,6 +3,7 @@ using Akka.Cluster;
 using Akka.Event;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Ranks;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Coordination;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;

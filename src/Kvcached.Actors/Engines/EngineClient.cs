@@ -1,8 +1,8 @@
 using Akka.Actor;
 using Akka.Configuration;
 using Kvcached.Actors.Hosting;
-using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Engines;
 

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Engines;
 

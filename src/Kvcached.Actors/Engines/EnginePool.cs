@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
@@ -119,7 +120,7 @@ internal sealed partial class EnginePool : IEnginePool
 
         var started = _time.GetTimestamp();
         var result = await _session.RequestAsync(
-            (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, Id, leaving),
+            (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, Id, leaving, EngineStep.None),
             TimeSpan.FromSeconds(30), cancellation).ConfigureAwait(false);
         lock (_lock)
         {

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Event;
-using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -37,13 +37,13 @@ internal sealed partial class EngineSession
             GiveBack(revoke.Pool, givenUp);
         }
 
-        _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp), Self);
+        _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp, EngineStep.None), Self);
     }
 
     private void GiveBack(PoolId pool, ImmutableArray<Extent> extents)
     {
         var nobodyWaits = new TaskCompletionSource<EngineProtocol.IReply>();
-        Send(new Submit((session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents), nobodyWaits), extents);
+        Send(new Submit((session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents, EngineStep.None), nobodyWaits), extents);
     }
 
     private void Withdraw(PoolId id, Refusal why)

@@ -4,6 +4,7 @@ using Akka.Actor;
 using Akka.Serialization;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Contracts;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Serialization;
 

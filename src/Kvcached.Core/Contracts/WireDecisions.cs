@@ -17,6 +17,7 @@ public static class WireDecisions
         writer.WriteRequestId(decision.Request);
         writer.WriteRequestId(decision.AckedThrough);
         writer.WriteExtents(decision.Extents);
+        writer.WriteEngineStep(decision.Fence);
     }
 
     /// <summary>Reads a decision; a kind that isn't defined is a fault.</summary>
@@ -35,12 +36,12 @@ public static class WireDecisions
         }
 
         if (!reader.TryReadInt64(out var abortedSeq) || !reader.TryReadSessionId(out var session) || !reader.TryReadRequestId(out var request)
-            || !reader.TryReadRequestId(out var ackedThrough) || !reader.TryReadExtents(out var extents))
+            || !reader.TryReadRequestId(out var ackedThrough) || !reader.TryReadExtents(out var extents) || !reader.TryReadEngineStep(out var fence))
         {
             return false;
         }
 
-        decision = new Decision(pool, epoch, seq, (DecisionKind)kind, extents, abortedSeq, session, request, ackedThrough);
+        decision = new Decision(pool, epoch, seq, (DecisionKind)kind, extents, abortedSeq, session, request, ackedThrough, fence);
         return true;
     }
 

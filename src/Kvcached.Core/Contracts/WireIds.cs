@@ -37,6 +37,15 @@ public static class WireIds
         return isThere;
     }
 
+    public static void WriteEngineStep(this ref WireWriter writer, EngineStep step) => writer.WriteInt64(step.Value);
+
+    public static bool TryReadEngineStep(this ref WireReader reader, out EngineStep step)
+    {
+        var isThere = reader.TryReadInt64(out var value);
+        step = new EngineStep(value);
+        return isThere;
+    }
+
     public static void WriteRequestId(this ref WireWriter writer, RequestId id) => writer.WriteInt64(id.Value);
 
     public static bool TryReadRequestId(this ref WireReader reader, out RequestId id)

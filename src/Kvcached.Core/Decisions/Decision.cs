@@ -29,6 +29,7 @@ public enum DecisionKind : byte
 /// <param name="Session">Session whose request it answers; kept with mapped extents so that a later coordinator can answer a retry.</param>
 /// <param name="Request">That request.</param>
 /// <param name="AckedThrough">The session has seen the answers to all its requests up to this one; ranks may forget them.</param>
+/// <param name="Fence">For <see cref="DecisionKind.Unmap"/>, the engine step that a worker must have completed before it unmaps.</param>
 public sealed record Decision(
     PoolId Pool,
     Epoch Epoch,
@@ -38,7 +39,8 @@ public sealed record Decision(
     long AbortedSeq,
     SessionId Session,
     RequestId Request,
-    RequestId AckedThrough)
+    RequestId AckedThrough,
+    EngineStep Fence)
 {
     public override string ToString() => $"{Kind} {Pool} {Epoch}/{Seq} ({Extents.Length} extents)";
 }

@@ -77,4 +77,25 @@ public enum RefusalReason : byte
 
     /// <summary>The backend or the pool's target can't do what was asked.</summary>
     NotSupported = 25,
+
+    /// <summary>A rank of the pool has no worker attached, so that nothing can be mapped for it.</summary>
+    NotAttached = 26,
+
+    /// <summary>A living worker is attached to that rank already.</summary>
+    AlreadyAttached = 27,
+
+    /// <summary>The two sides share no version of the protocol.</summary>
+    UnsupportedVersion = 28,
+
+    /// <summary>The worker runs on another device than the one whose host it reached.</summary>
+    WrongDevice = 29,
+
+    /// <summary>The process on the other side isn't allowed to do this.</summary>
+    NotAllowed = 30,
+
+    /// <summary>The host can't be reached, or the connection to it was lost in mid-request.</summary>
+    HostUnreachable = 31,
+
+    /// <summary>The message makes no sense here: of the wrong kind, or out of turn.</summary>
+    InvalidMessage = 32,
 }

@@ -1,6 +1,6 @@
-using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Tests.Coordination;
 

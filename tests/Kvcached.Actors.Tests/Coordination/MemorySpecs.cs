@@ -1,6 +1,6 @@
-using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -86,7 +86,7 @@ public class MemorySpecs
 
         var revoke = holder.Events.OfType<EngineProtocol.RevokeExtents>().Single();
         holder.Held[theirs].ExceptWith(revoke.Extents);
-        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, revoke.RevokeId, revoke.Extents));
+        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, revoke.RevokeId, revoke.Extents, EngineStep.None));
         domain.Settle();
         Assert.Equal(6 * TestPools.PageBytes, domain.Ranks[0].MappedBytes);
         QuietRules.CheckQuiet(domain);
@@ -115,9 +115,9 @@ public class MemorySpecs
         var (domain, holder, theirs, extents) = FullGpu();
         var stranger = domain.AddEngine("x");
 
-        domain.FromEngine(stranger, new EngineProtocol.RevokeAnswered(stranger.Session, theirs, 1, [.. extents]));
-        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, 1, [new Extent(9, new PageId(-4), 31, 7), extents[0] with { Generation = 99 }]));
-        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, 1, default));
+        domain.FromEngine(stranger, new EngineProtocol.RevokeAnswered(stranger.Session, theirs, 1, [.. extents], EngineStep.None));
+        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, 1, [new Extent(9, new PageId(-4), 31, 7), extents[0] with { Generation = 99 }], EngineStep.None));
+        domain.FromEngine(holder, new EngineProtocol.RevokeAnswered(holder.Session, theirs, 1, default, EngineStep.None));
         domain.Settle();
 
         Assert.Equal(8 * TestPools.PageBytes, domain.Ranks[0].MappedBytes);

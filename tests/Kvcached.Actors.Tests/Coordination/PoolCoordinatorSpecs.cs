@@ -4,6 +4,7 @@ using Akka.TestKit.Xunit2;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text;
 using CsCheck;
-using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Coordination;

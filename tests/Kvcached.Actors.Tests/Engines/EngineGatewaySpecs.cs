@@ -2,6 +2,7 @@ using Akka.Event;
 using Akka.TestKit.Xunit2;
 using Kvcached.Actors.Engines;
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Engines;

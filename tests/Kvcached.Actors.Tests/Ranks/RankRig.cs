@@ -55,7 +55,7 @@ internal sealed class RankRig : IDisposable
     public static RankProtocol.OpenRankPool Open(PoolId pool) => new(Fifth, pool, 0, TestPools.Spec($"p{pool.Value}", TestPools.Gpus(1), 64), Session);
 
     public static RankProtocol.Decide Map(PoolId pool, long seq, params ImmutableArray<Extent> extents) =>
-        new(new Decision(pool, Fifth, seq, DecisionKind.Map, extents, 0, Session, new RequestId(seq), default));
+        new(new Decision(pool, Fifth, seq, DecisionKind.Map, extents, 0, Session, new RequestId(seq), default, EngineStep.None));
 
     public static RankProtocol.Decide Unmap(PoolId pool, long seq, params ImmutableArray<Extent> extents) =>
         new(Map(pool, seq, extents).Decision with { Kind = DecisionKind.Unmap });

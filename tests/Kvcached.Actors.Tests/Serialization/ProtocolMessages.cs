@@ -1,5 +1,6 @@
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Serialization;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Tests.Serialization;
 
@@ -9,8 +10,9 @@ internal static class ProtocolMessages
     /// <summary>Every type nested in a protocol that isn't an interface.</summary>
     public static IReadOnlyList<Type> Declared { get; } =
     [
-        .. typeof(RankProtocol).Assembly.GetTypes()
-            .Where(type => type.IsNested && !type.IsInterface && type.Namespace == typeof(RankProtocol).Namespace
+        .. typeof(RankProtocol).Assembly.GetTypes().Concat(typeof(EngineProtocol).Assembly.GetTypes())
+            .Where(type => type.IsNested && !type.IsInterface
+                && (type.Namespace == typeof(RankProtocol).Namespace || type.Namespace == typeof(EngineProtocol).Namespace)
                 && type.DeclaringType!.Name.EndsWith("Protocol", StringComparison.Ordinal) && type.IsNestedPublic)
             .OrderBy(type => type.FullName, StringComparer.Ordinal),
     ];

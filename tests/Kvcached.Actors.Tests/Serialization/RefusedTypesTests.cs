@@ -4,6 +4,7 @@ using Hyperion;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Serialization;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Serialization;

@@ -59,7 +59,7 @@ public sealed class RoundTripTests(WireFixture fixture) : WireKit(fixture)
     {
         foreach (var reason in Enum.GetValues<Core.Decisions.RefusalReason>())
         {
-            var sent = new Protocols.EngineProtocol.RequestRefused(default, default, new Core.Decisions.Refusal(reason, "x"));
+            var sent = new Core.Engines.EngineProtocol.RequestRefused(default, default, new Core.Decisions.Refusal(reason, "x"));
             var (bytes, serializer, manifest) = Write(sent);
             Assert.Equal(sent, Read(bytes, serializer, manifest));
         }
@@ -67,7 +67,7 @@ public sealed class RoundTripTests(WireFixture fixture) : WireKit(fixture)
         foreach (var kind in Enum.GetValues<Core.Decisions.DecisionKind>())
         {
             var sent = new Protocols.RankProtocol.Decide(
-                new Core.Decisions.Decision(default, default, 1, kind, [], 0, default, default, default));
+                new Core.Decisions.Decision(default, default, 1, kind, [], 0, default, default, default, default));
             var (bytes, serializer, manifest) = Write(sent);
             Assert.Null(DeepDifference.Find(sent, Read(bytes, serializer, manifest)));
         }

@@ -29,7 +29,7 @@ public sealed class WireFormatTests
         from ackedThrough in Gen.Long
         select new Decision(
             new PoolId(pool), new Epoch(counter, nodeUid), seq, kind, [.. extents], abortedSeq, new SessionId(session), new RequestId(request),
-            new RequestId(ackedThrough));
+            new RequestId(ackedThrough), EngineStep.None);
 
     private static readonly Gen<DecisionAnswer> AnyAnswer =
         from pool in Gen.Long
@@ -122,7 +122,7 @@ public sealed class WireFormatTests
     public void Decision_FrozenLayout_IsTheOneOfTheFirstVersion()
     {
         var decision = new Decision(
-            new PoolId(1), new Epoch(2, 3), 4, DecisionKind.Abort, [new Extent(6, new PageId(8), 3, 9)], 5, default, new RequestId(7), new RequestId(10));
+            new PoolId(1), new Epoch(2, 3), 4, DecisionKind.Abort, [new Extent(6, new PageId(8), 3, 9)], 5, default, new RequestId(7), new RequestId(10), EngineStep.None);
 
         Assert.Equal(
             "0100000000000000" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "03" + "0500000000000000"

@@ -319,7 +319,7 @@ public class PoolReplicaTests
 
     private static LayoutDigest DigestOf(params Extent[] extents) => extents.Aggregate(LayoutDigest.Empty, (digest, extent) => digest.With(extent));
 
-    private static Decision Map(long seq, params ImmutableArray<Extent> extents) => new(Pool, Third, seq, DecisionKind.Map, extents, 0, Owner, new RequestId(seq), default);
+    private static Decision Map(long seq, params ImmutableArray<Extent> extents) => new(Pool, Third, seq, DecisionKind.Map, extents, 0, Owner, new RequestId(seq), default, EngineStep.None);
 
     private static Decision Unmap(long seq, params ImmutableArray<Extent> extents) => Map(seq, extents) with { Kind = DecisionKind.Unmap };
 

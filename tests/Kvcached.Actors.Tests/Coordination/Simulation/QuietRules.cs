@@ -1,4 +1,4 @@
-using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 
 namespace Kvcached.Actors.Tests.Coordination.Simulation;
 

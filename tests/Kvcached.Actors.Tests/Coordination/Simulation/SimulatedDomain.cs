@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Coordination.Simulation;

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
@@ -60,7 +60,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
             held.ExceptWith(extents);
         }
 
-        return Ask((id, acked) => new EngineProtocol.FreeExtents(Session, id, acked, pool, extents));
+        return Ask((id, acked) => new EngineProtocol.FreeExtents(Session, id, acked, pool, extents, EngineStep.None));
     }
 
     public RequestId Close(PoolId pool)
@@ -204,7 +204,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
             Free(revoke.Pool, givenUp);
         }
 
-        domain.FromEngine(this, new EngineProtocol.RevokeAnswered(Session, revoke.Pool, revoke.RevokeId, givenUp));
+        domain.FromEngine(this, new EngineProtocol.RevokeAnswered(Session, revoke.Pool, revoke.RevokeId, givenUp, EngineStep.None));
     }
 
     private static bool IsSame(EngineProtocol.IReply left, EngineProtocol.IReply right) => (left, right) switch

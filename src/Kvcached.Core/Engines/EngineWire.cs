@@ -1,14 +1,13 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
-using Kvcached.Actors.Protocols;
 using Kvcached.Core.Contracts;
 using Kvcached.Core.Ids;
 
-namespace Kvcached.Actors.Serialization;
+namespace Kvcached.Core.Engines;
 
 /// <summary>The hot-path messages of <see cref="EngineProtocol"/> on the wire.</summary>
-internal static class EngineWire
+public static class EngineWire
 {
     private const int WarmExtentBytes = WireExtents.ExtentBytes + sizeof(long);
 
@@ -82,13 +81,14 @@ internal static class EngineWire
         WriteRequestHead(ref writer, message);
         writer.WritePoolId(message.Pool);
         writer.WriteExtents(message.Extents);
+        writer.WriteEngineStep(message.Fence);
     }
 
     public static bool TryRead(ref WireReader reader, [NotNullWhen(true)] out EngineProtocol.FreeExtents? message)
     {
         message = TryReadRequestHead(ref reader, out var session, out var request, out var ackedThrough) && reader.TryReadPoolId(out var pool)
-            && reader.TryReadExtents(out var extents)
-            ? new EngineProtocol.FreeExtents(session, request, ackedThrough, pool, extents)
+            && reader.TryReadExtents(out var extents) && reader.TryReadEngineStep(out var fence)
+            ? new EngineProtocol.FreeExtents(session, request, ackedThrough, pool, extents, fence)
             : null;
         return message is not null;
     }
@@ -156,14 +156,17 @@ internal static class EngineWire
         return message is not null;
     }
 
-    public static void Write(ref WireWriter writer, EngineProtocol.RevokeAnswered message) =>
+    public static void Write(ref WireWriter writer, EngineProtocol.RevokeAnswered message)
+    {
         WriteRevoke(ref writer, message.Session, message.Pool, message.RevokeId, message.GivenUp);
+        writer.WriteEngineStep(message.Fence);
+    }
 
     public static bool TryRead(ref WireReader reader, [NotNullWhen(true)] out EngineProtocol.RevokeAnswered? message)
     {
         message = reader.TryReadSessionId(out var session) && reader.TryReadPoolId(out var pool) && reader.TryReadInt64(out var revokeId)
-            && reader.TryReadExtents(out var givenUp)
-            ? new EngineProtocol.RevokeAnswered(session, pool, revokeId, givenUp)
+            && reader.TryReadExtents(out var givenUp) && reader.TryReadEngineStep(out var fence)
+            ? new EngineProtocol.RevokeAnswered(session, pool, revokeId, givenUp, fence)
             : null;
         return message is not null;
     }

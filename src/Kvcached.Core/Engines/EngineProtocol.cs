@@ -3,7 +3,7 @@ using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
-namespace Kvcached.Actors.Protocols;
+namespace Kvcached.Core.Engines;
 
 /// <summary>
 /// The conversation between an engine's scheduler and the coordinator of its domain, by way of any host's engine gateway.
@@ -86,8 +86,14 @@ public static class EngineProtocol
     public sealed record PagesAllocated(SessionId Session, RequestId Request, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
 
     /// <summary>Gives extents back. Replies: <see cref="ExtentsFreed"/>, <see cref="RequestRefused"/>.</summary>
+    /// <param name="Session">The session.</param>
+    /// <param name="Request">The request.</param>
+    /// <param name="AckedThrough">Watermark of answers seen.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Extents">The extents, none of whose blocks is in use.</param>
+    /// <param name="Fence">The last engine step that used any of them: no worker unmaps them before it has completed that step.</param>
     public sealed record FreeExtents(
-        SessionId Session, RequestId Request, RequestId AckedThrough, PoolId Pool, ImmutableArray<Extent> Extents) : IRequest;
+        SessionId Session, RequestId Request, RequestId AckedThrough, PoolId Pool, ImmutableArray<Extent> Extents, EngineStep Fence) : IRequest;
 
     public sealed record ExtentsFreed(SessionId Session, RequestId Request, PoolId Pool) : IReply;
 
@@ -101,7 +107,12 @@ public static class EngineProtocol
     public sealed record RevokeExtents(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> Extents) : IEvent;
 
     /// <summary>Which of the revoked extents the engine gave up; the others are in use or were gone. No reply.</summary>
-    public sealed record RevokeAnswered(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> GivenUp) : ICommand;
+    /// <param name="Session">The session.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="RevokeId">The question answered.</param>
+    /// <param name="GivenUp">Extents that the engine has let go of.</param>
+    /// <param name="Fence">The last engine step that used any of them.</param>
+    public sealed record RevokeAnswered(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> GivenUp, EngineStep Fence) : ICommand;
 
     /// <summary>The pool is gone without the engine having closed it; its blocks must not be used any more.</summary>
     public sealed record PoolWithdrawn(SessionId Session, PoolId Pool, Refusal Refusal) : IEvent;
