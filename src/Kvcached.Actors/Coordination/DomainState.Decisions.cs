@@ -43,7 +43,7 @@ internal sealed partial class DomainState
             return true;
         }
 
-        if (FindUnavailableRank(pool) is { } gpu)
+        if (RanksOf(pool).Unavailable is { } gpu)
         {
             EndHead(pool);
             Refuse(waiting.Request, RefusalReason.RankUnavailable, $"{gpu} can't be reached, or is still recovering; no page is granted that one rank of {pool.Id} doesn't have.");
@@ -146,7 +146,7 @@ internal sealed partial class DomainState
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             // A rank that owes older answers keeps its time, so that a busy pool doesn't put off sending them again.
-            var progress = pool.Progress[rank];
+            ref var progress = ref pool.Progress[rank];
             progress.SentAt = progress.AnsweredThrough == flight.Decision.Seq - 1 ? _now : progress.SentAt;
             _port.ToRank(pool.Gpus[rank], command);
         }
@@ -296,7 +296,7 @@ internal sealed partial class DomainState
     {
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            var progress = pool.Progress[rank];
+            ref var progress = ref pool.Progress[rank];
             if (_now - progress.SentAt < _settings.ResendInterval)
             {
                 continue;
@@ -318,7 +318,7 @@ internal sealed partial class DomainState
 
     private void Replay(PoolState pool, int rank)
     {
-        var progress = pool.Progress[rank];
+        ref var progress = ref pool.Progress[rank];
         progress.SentAt = _now;
         if (!pool.Log.TryReadAfter(progress.AnsweredThrough, out var entries))
         {

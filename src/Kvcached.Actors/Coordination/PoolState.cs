@@ -39,7 +39,8 @@ internal sealed class PoolState
         Table = new PageTable(geometry.VirtualPageCounts);
         Log = new DecisionLog(settings.MaxLoggedDecisions);
         Leaving = new LeavingExtents(RankCount);
-        Progress = [.. Enumerable.Range(0, RankCount).Select(_ => new RankProgress())];
+        Progress = new RankProgress[RankCount];
+        BytesPerPageId = [.. Enumerable.Range(0, PageIds.Length).Select(group => Layouts.Select(l => l.ShapeOf(group).BytesPerPageId).ToImmutableArray())];
     }
 
     public PoolId Id { get; }
@@ -63,6 +64,9 @@ internal sealed class PoolState
 
     public ImmutableArray<ArenaLayout> Layouts { get; }
 
+    /// <summary>Bytes that one page id takes, by KV group and rank.</summary>
+    public ImmutableArray<ImmutableArray<long>> BytesPerPageId { get; }
+
     /// <summary>Page ids of each KV group.</summary>
     public ImmutableArray<ExtentAllocator> PageIds { get; }
 
@@ -82,7 +86,8 @@ internal sealed class PoolState
 
     public LeavingExtents Leaving { get; }
 
-    public ImmutableArray<RankProgress> Progress { get; }
+    /// <summary>How far each rank has come; every decision goes through all of them.</summary>
+    public RankProgress[] Progress { get; }
 
     /// <summary>Extents without a used block, as the engine last said.</summary>
     public ImmutableArray<IdleExtent> Warm { get; set; } = [];
@@ -171,7 +176,7 @@ internal sealed class PoolState
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
 
     /// <summary>How far one rank has come.</summary>
-    internal sealed class RankProgress
+    internal struct RankProgress
     {
         /// <summary>The rank has answered every decision up to this one.</summary>
         public long AnsweredThrough { get; set; }

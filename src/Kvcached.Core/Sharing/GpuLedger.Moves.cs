@@ -123,6 +123,13 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.NotEnoughFree, account.Pool, bytes, out refusal);
         }
 
+        if (account.EarmarkSerial == 0)
+        {
+            _totals.Grow(account, bytes);
+            account.ReservedBytes += bytes;
+            return Accept(out refusal);
+        }
+
         _totals.Remove(account);
         account.ReservedBytes += bytes;
         account.EarmarkedBytes = Math.Max(0, account.EarmarkedBytes - bytes);
@@ -143,9 +150,16 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.NotHeld, account.Pool, bytes, out refusal);
         }
 
+        if (to != Holding.Nothing)
+        {
+            // It stays held, so no sum changes.
+            account.Add(from, -bytes);
+            account.Add(to, bytes);
+            return Accept(out refusal);
+        }
+
         _totals.Remove(account);
         account.Add(from, -bytes);
-        account.Add(to, bytes);
         _totals.Add(account);
         return Accept(out refusal);
     }

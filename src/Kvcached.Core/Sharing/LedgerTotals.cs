@@ -23,6 +23,16 @@ internal record struct LedgerTotals
         EarmarkCount += account.EarmarkSerial == 0 ? 0 : 1;
     }
 
+    /// <summary>Counts what an account without earmark is about to hold in addition: what the hot path needs of taking out and putting in.</summary>
+    public void Grow(LedgerAccount account, long bytes)
+    {
+        var held = account.HeldBytes;
+        var claimed = Math.Max(held + bytes, account.FloorBytes) - Math.Max(held, account.FloorBytes);
+        HeldBytes += bytes;
+        ClaimedBytes += claimed;
+        OwedBytes += claimed;
+    }
+
     public void Remove(LedgerAccount account)
     {
         HeldBytes -= account.HeldBytes;
