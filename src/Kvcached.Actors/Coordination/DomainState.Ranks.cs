@@ -155,7 +155,10 @@ internal sealed partial class DomainState
     public void QuarantineCleared(TimeSpan now, RankProtocol.QuarantineCleared reply)
     {
         _now = now;
-        if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault && pool.RankOf(reply.Gpu) is var rank and >= 0)
+
+        // A rank that has closed the pool has no account of it any more; its last words may come late.
+        if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault
+            && pool.Phase != PoolPhase.Closing && pool.RankOf(reply.Gpu) is var rank and >= 0)
         {
             SettleLeaving(pool, rank, reply.Extents, []);
             MemoryWasFreed();
