@@ -291,46 +291,5 @@ internal sealed partial class DomainState
         Land(pool, flight);
     }
 
-    /// <summary>Sends again what a rank hasn't answered for a while.</summary>
-    private void SendAgain(PoolState pool)
-    {
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            ref var progress = ref pool.Progress[rank];
-            if (_now - progress.SentAt < _settings.ResendInterval)
-            {
-                continue;
-            }
-
-            if (pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Stopped)
-            {
-                if (pool.PhaseAwaiting.Contains(rank))
-                {
-                    SendPhaseCommand(pool, rank);
-                }
-            }
-            else if (pool.Phase == PoolPhase.Ready && progress.AnsweredThrough < pool.Seq)
-            {
-                Replay(pool, rank);
-            }
-        }
-    }
-
-    private void Replay(PoolState pool, int rank)
-    {
-        ref var progress = ref pool.Progress[rank];
-        progress.SentAt = _now;
-        if (!pool.Log.TryReadAfter(progress.AnsweredThrough, out var entries))
-        {
-            Stop(pool, $"{pool.Gpus[rank]} is too far behind in {pool.Id}");
-            return;
-        }
-
-        foreach (var entry in entries)
-        {
-            _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
-        }
-    }
-
     private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;
 }
