@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using CsCheck;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
@@ -65,6 +66,9 @@ public sealed class BlockStatesTests
         AssertStates(states, 130, [], []);
         Assert.All(Enumerable.Range(0, 130), block => Assert.True(states.Cached[block]));
     }
+
+    [Fact]
+    public void HeldExtent_Size_IsOneCacheLine() => Assert.Equal(64, Unsafe.SizeOf<HeldExtent>());
 
     private static void AssertStates(BlockStates states, int length, IEnumerable<int> free, IEnumerable<int> used)
     {
