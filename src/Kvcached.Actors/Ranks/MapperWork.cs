@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
+using Kvcached.Core.Workers;
 using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Ranks;
@@ -156,6 +158,22 @@ internal sealed class MapperWork(RankState state)
             var refused => replica.InstallFailed(install.Epoch, install.Seq, unmap, RankRefusals.Of(refused, state.Pages.Gpu)),
         };
         return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds);
+    }
+
+    /// <summary>Something about a worker.</summary>
+    public void Hear(WorkerEvent news)
+    {
+        if (news is WorkerEvent.Attaching attaching)
+        {
+            foreach (var descriptor in attaching.HeldDescriptors)
+            {
+                descriptor.Dispose();
+            }
+
+            attaching.Connection.TrySend(
+                new WorkerProtocol.AttachRefused(new Refusal(
+                    RefusalReason.UnknownPool, $"No pool '{attaching.Request.PoolName}' with target Worker is open on {state.Pages.Gpu}.")), []);
+        }
     }
 
     /// <summary>Releases kept memory that is too old, and tries quarantined extents again.</summary>

@@ -18,6 +18,7 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
     private readonly TimeSpan _housekeepingInterval;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<PoolId, LinkedList<Waiting>> _waiting = [];
+    private readonly Action _nudge;
     private IActorRef _coordinator = ActorRefs.Nobody;
     private long _lastTicket;
 
@@ -28,6 +29,8 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
         _holdings = holdings;
         _dataChecker = dataChecker;
         _housekeepingInterval = housekeepingInterval;
+        var self = Self;
+        _nudge = () => self.Tell(WorkerNews.Instance);
     }
 
     private sealed record Waiting(object Command, IActorRef Sender, long Ticket);
@@ -37,12 +40,23 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
         public static Housekeep Instance { get; } = new();
     }
 
+    private sealed class WorkerNews : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded
+    {
+        public static WorkerNews Instance { get; } = new();
+    }
+
     public ITimerScheduler Timers { get; set; } = null!;
 
     public static Props Props(RankState state, CopierHoldings holdings, IActorRef dataChecker, TimeSpan housekeepingInterval) =>
         Akka.Actor.Props.Create(() => new PageMapper(state, holdings, dataChecker, housekeepingInterval));
 
-    protected override void PreStart() => Timers.StartPeriodicTimer(nameof(Housekeep), Housekeep.Instance, _housekeepingInterval);
+    protected override void PreStart()
+    {
+        Timers.StartPeriodicTimer(nameof(Housekeep), Housekeep.Instance, _housekeepingInterval);
+        _state.Workers.Listen(_nudge);
+    }
+
+    protected override void PostStop() => _state.Workers.StopListening(_nudge);
 
     protected override void OnReceive(object message)
     {
@@ -70,6 +84,9 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
             case CopierProtocol.ExtentsDropped dropped:
                 Resume(dropped);
                 break;
+            case WorkerNews:
+                HearWorkers();
+                break;
             case Housekeep:
                 KeepHouse();
                 break;
@@ -85,6 +102,15 @@ internal sealed class PageMapper : UntypedActor, IWithTimers
         if (command is RankProtocol.ICommand { Epoch: var epoch } && epoch == _state.HighestEpoch)
         {
             _coordinator = coordinator;
+        }
+    }
+
+    private void HearWorkers()
+    {
+        while (_state.Workers.TryBegin(out var news))
+        {
+            _work.Hear(news);
+            _state.Workers.Done();
         }
     }
 

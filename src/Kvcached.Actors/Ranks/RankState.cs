@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Kvcached.Actors.Workers;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
@@ -7,8 +8,8 @@ using Kvcached.Gpu.Pools;
 namespace Kvcached.Actors.Ranks;
 
 /// <summary>
-/// What a rank knows and must not lose with its actors: its memory, its copy of every pool's table, and the highest epoch it has seen. Lives
-/// in the host process, outside the actor system; touched only by the one page mapper of the moment.
+/// What a rank knows and must not lose with its actors: its memory, its copy of every pool's table, what its workers hold, and the highest epoch
+/// it has seen. Lives in the host process, outside the actor system; touched only by the one page mapper of the moment.
 /// </summary>
 public sealed class RankState(PagePool pages)
 {
@@ -16,6 +17,9 @@ public sealed class RankState(PagePool pages)
     private readonly List<ClearedExtents> _cleared = [];
 
     public PagePool Pages { get; } = pages;
+
+    /// <summary>The engine workers that map pages of this rank; what the engine gateway tells of them goes there.</summary>
+    public WorkerRegistry Workers { get; } = new();
 
     /// <summary>Commands of older epochs are refused.</summary>
     public Epoch HighestEpoch { get; internal set; }
