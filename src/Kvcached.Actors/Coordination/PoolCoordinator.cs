@@ -103,6 +103,9 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case RankProtocol.QuarantineCleared cleared:
                 domain.QuarantineCleared(Now, cleared);
                 return true;
+            case RankProtocol.WorkerChanged changed:
+                domain.WorkerChanged(Now, changed);
+                return true;
             case RankProtocol.EpochRefused refused:
                 domain.EpochRefused(Now, refused);
                 return true;

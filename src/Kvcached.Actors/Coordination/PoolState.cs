@@ -46,7 +46,17 @@ internal sealed class PoolState
 
     public PoolSpec Spec { get; }
 
+    /// <summary>The session that owns it; default while it has none.</summary>
     public SessionId Owner { get; set; }
+
+    /// <summary>For a pool that has lost its owner, how long another session may take it over; null while it has one.</summary>
+    public TimeSpan? OrphanedUntil { get; set; }
+
+    /// <summary>The latest fence of anything that has left the pool.</summary>
+    public EngineStep Fence { get; private set; }
+
+    /// <summary>True when the engine's workers map its pages.</summary>
+    public bool NeedsWorkers => Spec.Target == PoolTarget.Worker;
 
     public PoolPhase Phase { get; set; }
 
@@ -157,6 +167,8 @@ internal sealed class PoolState
     public bool Holds(in Extent extent) =>
         _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent;
 
+    public void Honour(EngineStep fence) => Fence = EngineStep.Later(Fence, fence);
+
     /// <summary>Generations go on above that one.</summary>
     public void RaiseGenerationsTo(uint generation) => _generations.RaiseTo(generation);
 
@@ -175,6 +187,12 @@ internal sealed class PoolState
     {
         /// <summary>The rank has answered every decision up to this one.</summary>
         public long AnsweredThrough { get; set; }
+
+        /// <summary>Whether the pool's worker is attached there.</summary>
+        public RankWorker Worker { get; set; }
+
+        /// <summary>Since when its worker has been gone; null while it is attached, or none has been.</summary>
+        public TimeSpan? WorkerGoneAt { get; set; }
 
         /// <summary>When something unanswered was last sent to it.</summary>
         public TimeSpan SentAt { get; set; }

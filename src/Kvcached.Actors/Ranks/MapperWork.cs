@@ -29,7 +29,7 @@ internal sealed class MapperWork(RankState state)
         [
             .. state.Pools.Values.Select(pool => new RankPoolReport(
                 pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
-                pool.Replica.Entries, QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration)),
+                pool.Replica.Entries, QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration, pool.Replica.Fence)),
         ]);
     }
 
@@ -43,6 +43,7 @@ internal sealed class MapperWork(RankState state)
         if (state.Pools.TryGetValue(command.Pool, out var known))
         {
             var isSame = known.Replica.Rank == command.Rank && known.Replica.Spec == command.Spec;
+            known.Replica.Owner = isSame ? command.Owner : known.Replica.Owner;
             return Answer(command.Epoch, command.Pool, isSame, isSame
                 ? null
                 : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {state.Pages.Gpu} with another shape."));
@@ -232,7 +233,10 @@ internal sealed class MapperWork(RankState state)
     private RankProtocol.EpochRefused Stale(Epoch epoch) => new(state.Pages.Gpu, state.Pages.Incarnation, epoch, state.HighestEpoch);
 
     private RankProtocol.RankPoolAnswer Answer(Epoch epoch, PoolId pool, bool isOpen, Refusal? refusal) =>
-        new(state.Pages.Gpu, state.Pages.Incarnation, epoch, pool, isOpen, refusal);
+        new(state.Pages.Gpu, state.Pages.Incarnation, epoch, pool, isOpen, refusal)
+        {
+            Owner = state.Pools.TryGetValue(pool, out var known) ? known.Replica.Owner : default,
+        };
 
     private RankProtocol.Decided Decided(PoolId pool, Epoch epoch, long seq, long lastSeq, ReplicaAnswer answer, double microseconds) => new(new DecisionAnswer(
         pool, epoch, seq, lastSeq, state.Pages.Gpu, state.Pages.Incarnation, answer.Outcome, answer.Digest, answer.Refusal, answer.Quarantined, microseconds));
