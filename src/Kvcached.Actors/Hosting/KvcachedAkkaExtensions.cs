@@ -110,6 +110,7 @@ public static class KvcachedAkkaExtensions
                     MapperDispatcher = KvcachedHocon.GpuPinnedDispatcher,
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
+                    WorkerDeadline = options.WorkerDeadline,
                 }),
                 KvcachedNames.RankSupervisor);
             system.ActorOf(EngineGateway.Props(coordinator), KvcachedNames.EngineGateway);

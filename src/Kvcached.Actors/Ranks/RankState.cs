@@ -42,9 +42,14 @@ public sealed class RankState(PagePool pages)
 /// <param name="Pool">Their pool.</param>
 /// <param name="Extents">The extents.</param>
 /// <param name="TimesToTell">How often the coordinator is still told.</param>
-internal readonly record struct ClearedExtents(PoolId Pool, ImmutableArray<Extent> Extents, int TimesToTell);
+internal readonly record struct ClearedExtents(PoolId Pool, ImmutableArray<Extent> Extents, int TimesToTell)
+{
+    /// <summary>The message has no answer, and may be lost.</summary>
+    public const int TimesToTellAtFirst = 5;
+}
 
 /// <summary>One pool on this rank: its pages and its table.</summary>
-/// <param name="Memory">The arena and what is mapped in it.</param>
+/// <param name="Memory">The arena, where there is one, and the memory behind what is mapped.</param>
 /// <param name="Replica">The table.</param>
-internal sealed record RankPoolState(RankPool Memory, PoolReplica Replica);
+/// <param name="Seat">The place of its worker; null where the host maps its pages.</param>
+internal sealed record RankPoolState(RankPool Memory, PoolReplica Replica, WorkerSeat? Seat = null);
