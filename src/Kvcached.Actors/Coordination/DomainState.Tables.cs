@@ -214,6 +214,8 @@ internal sealed partial class DomainState
 
     private bool TryRestoreLedgers(PoolState pool)
     {
+        // Its accounts are opened only now.
+        pool.Ranks = null;
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             var view = _ranks[pool.Gpus[rank]];

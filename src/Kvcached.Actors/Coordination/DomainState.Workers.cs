@@ -17,9 +17,9 @@ internal sealed partial class DomainState
 
     private void SetWorker(PoolState pool, int rank, RankWorker worker)
     {
-        var progress = pool.Progress[rank];
-        progress.Worker = worker;
-        progress.WorkerGoneAt = worker == RankWorker.Gone ? progress.WorkerGoneAt ?? _now : null;
+        ref var view = ref pool.Workers[rank];
+        view.Standing = worker;
+        view.GoneAt = worker == RankWorker.Gone ? view.GoneAt ?? _now : null;
     }
 
     /// <summary>The first rank whose worker isn't attached; null when none is needed, or all are.</summary>
@@ -29,7 +29,7 @@ internal sealed partial class DomainState
         {
             for (var rank = 0; rank < pool.RankCount; rank++)
             {
-                if (pool.Progress[rank].Worker != RankWorker.Attached)
+                if (pool.Workers[rank].Standing != RankWorker.Attached)
                 {
                     return rank;
                 }
@@ -48,7 +48,7 @@ internal sealed partial class DomainState
 
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            if (pool.Progress[rank].WorkerGoneAt is { } since && _now - since >= _settings.ReattachWindow)
+            if (pool.Workers[rank].GoneAt is { } since && _now - since >= _settings.ReattachWindow)
             {
                 Withdraw(pool, $"its worker of rank {rank} on {pool.Gpus[rank]} has gone, and none attached within {_settings.ReattachWindow.TotalSeconds:0.#} s");
                 return;
