@@ -57,7 +57,8 @@ internal sealed partial class DomainState
         pool.Opener = closer;
         pool.PhaseDeadlineAt = _now + _settings.OpenDeadline;
         pool.PhaseAwaiting = RankSet.Empty(pool.RankCount);
-        if (because is not null)
+        pool.OrphanedUntil = null;
+        if (because is not null && pool.Owner != default)
         {
             _port.ToEngine(pool.Owner, new EngineProtocol.PoolWithdrawn(pool.Owner, pool.Id, because));
         }

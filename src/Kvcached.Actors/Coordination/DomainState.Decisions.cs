@@ -50,6 +50,13 @@ internal sealed partial class DomainState
             return true;
         }
 
+        if (FindRankWithoutWorker(pool) is { } detached)
+        {
+            EndHead(pool);
+            Refuse(waiting.Request, RefusalReason.NotAttached, $"Rank {detached} of {pool.Id}, on {pool.Gpus[detached]}, has no worker attached; no page is granted that one rank doesn't have. Attach one, then ask again.");
+            return true;
+        }
+
         switch (ReserveMemory(pool, waiting, out var refusal))
         {
             case Reservation.Refused:
@@ -104,11 +111,12 @@ internal sealed partial class DomainState
     private void StartUnmap(PoolState pool, PendingFree free)
     {
         pool.Leave(free.Extents);
+        pool.Honour(free.Fence);
         Launch(pool, new Flight
         {
             Decision = new Decision(
                 pool.Id, Epoch, ++pool.Seq, DecisionKind.Unmap, free.Extents, 0,
-                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default, EngineStep.None),
+                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default, free.Fence),
             Expected = pool.Table.Digest,
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = _now + _settings.DecisionDeadline,
@@ -172,8 +180,9 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
+        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering or PoolPhase.Reopening)
         {
+            // What counts is sent again, and answered again, when the pool is ready.
             return;
         }
 

@@ -35,7 +35,11 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (pool.Phase == PoolPhase.Opening)
+        if (pool.Phase == PoolPhase.Reopening)
+        {
+            OwnerTold(pool, rank, answer);
+        }
+        else if (pool.Phase == PoolPhase.Opening)
         {
             if (!answer.IsOpen)
             {
@@ -76,6 +80,12 @@ internal sealed partial class DomainState
             if (other.Owner == session.Id && other.Spec == spec && other.Phase == PoolPhase.Ready)
             {
                 Answer(new EngineProtocol.PoolOpened(session.Id, request.Request, other.Id, [.. other.Table.Enumerate()]));
+                return;
+            }
+
+            if (other.OrphanedUntil is not null)
+            {
+                Reopen(request, session, other);
                 return;
             }
 
@@ -128,9 +138,14 @@ internal sealed partial class DomainState
             return new Refusal(RefusalReason.BadGeometry, "A pool needs a geometry and a name of 1 to 64 letters, digits, dots, dashes or underscores.");
         }
 
-        if (spec.Target != PoolTarget.Host)
+        if (spec.Target is not (PoolTarget.Host or PoolTarget.Worker))
         {
-            return new Refusal(RefusalReason.NotSupported, $"Pool '{spec.Name}': target {spec.Target} needs workers to attach, which these hosts don't take. Use target Host.");
+            return new Refusal(RefusalReason.NotSupported, $"Pool '{spec.Name}': there is no target {spec.Target}; use Host or Worker.");
+        }
+
+        if (spec.OwnerUserId is < -1 or > uint.MaxValue)
+        {
+            return new Refusal(RefusalReason.NotAllowed, $"Pool '{spec.Name}': {spec.OwnerUserId} is no user id; give that of the process that opens it, or -1 for any.");
         }
 
         if (spec.Weight is < 1 or > 1_000_000 || spec.LimitBytes < 0 || spec.FloorBytes < 0 || (spec.LimitBytes > 0 && spec.FloorBytes > spec.LimitBytes))
@@ -189,6 +204,10 @@ internal sealed partial class DomainState
         {
             var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
             FailOpening(pool, new Refusal(RefusalReason.DeadlineExceeded, $"{missing} didn't open pool '{pool.Spec.Name}' within {_settings.OpenDeadline.TotalSeconds:0.#} s."));
+        }
+        else if (pool.Phase == PoolPhase.Reopening && _now >= pool.PhaseDeadlineAt)
+        {
+            GiveUpReopening(pool);
         }
         else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt)
         {

@@ -88,7 +88,7 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
-            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Recovering))
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering))
             {
                 Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
             }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;
@@ -74,7 +75,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        EnqueueFree(pool, new PendingFree(request, request.Extents, _now));
+        EnqueueFree(pool, new PendingFree(request, request.Extents, request.Fence, _now));
         Pump(pool);
     }
 
@@ -145,7 +146,7 @@ internal sealed partial class DomainState
         var granted = pool.InheritedBy(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
         if (!granted.IsEmpty)
         {
-            EnqueueFree(pool, new PendingFree(null, granted, _now));
+            EnqueueFree(pool, new PendingFree(null, granted, EngineStep.None, _now));
         }
     }
 

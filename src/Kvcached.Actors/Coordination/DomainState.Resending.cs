@@ -10,9 +10,9 @@ internal sealed partial class DomainState
         pool.Progress[rank].SentAt = _now;
         RankProtocol.ICommand? command = pool.Phase switch
         {
-            PoolPhase.Opening => new RankProtocol.OpenRankPool(Epoch, pool.Id, rank, pool.Spec, pool.Owner),
+            PoolPhase.Opening or PoolPhase.Reopening => new RankProtocol.OpenRankPool(Epoch, pool.Id, rank, pool.Spec, pool.Owner),
             PoolPhase.Closing => new RankProtocol.CloseRankPool(Epoch, pool.Id),
-            PoolPhase.Stopped => new RankProtocol.InstallTable(Epoch, pool.Id, pool.Seq, pool.Entries()),
+            PoolPhase.Stopped => new RankProtocol.InstallTable(Epoch, pool.Id, pool.Seq, pool.Entries(), pool.Fence),
             _ => null,
         };
         if (command is not null)
@@ -32,7 +32,7 @@ internal sealed partial class DomainState
                 continue;
             }
 
-            if (pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Stopped)
+            if (pool.Phase is PoolPhase.Opening or PoolPhase.Reopening or PoolPhase.Closing or PoolPhase.Stopped)
             {
                 if (pool.PhaseAwaiting.Contains(rank))
                 {

@@ -39,6 +39,7 @@ internal sealed class PoolState
         Table = new PageTable(geometry.VirtualPageCounts);
         Log = new DecisionLog(settings.MaxLoggedDecisions);
         Leaving = new LeavingExtents(RankCount);
+        Workers = new WorkerView[RankCount];
         Progress = new RankProgress[RankCount];
         BytesPerPageId = [.. Enumerable.Range(0, PageIds.Length).Select(group => Layouts.Select(l => l.ShapeOf(group).BytesPerPageId).ToImmutableArray())];
     }
@@ -47,7 +48,20 @@ internal sealed class PoolState
 
     public PoolSpec Spec { get; }
 
+    /// <summary>The session that owns it; default while it has none.</summary>
     public SessionId Owner { get; set; }
+
+    /// <summary>For a pool that has lost its owner, how long another session may take it over; null while it has one.</summary>
+    public TimeSpan? OrphanedUntil { get; set; }
+
+    /// <summary>The latest fence of anything that has left the pool.</summary>
+    public EngineStep Fence { get; private set; }
+
+    /// <summary>By rank number; of no meaning where hosts map the pages.</summary>
+    public WorkerView[] Workers { get; }
+
+    /// <summary>True when the engine's workers map its pages.</summary>
+    public bool NeedsWorkers => Spec.Target == PoolTarget.Worker;
 
     public PoolPhase Phase { get; set; }
 
@@ -162,6 +176,8 @@ internal sealed class PoolState
     public bool Holds(in Extent extent) =>
         _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent;
 
+    public void Honour(EngineStep fence) => Fence = EngineStep.Later(Fence, fence);
+
     /// <summary>Generations go on above that one.</summary>
     public void RaiseGenerationsTo(uint generation) => _generations.RaiseTo(generation);
 
@@ -174,6 +190,15 @@ internal sealed class PoolState
         : [];
 
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
+
+    /// <summary>The worker of one rank, as its rank tells.</summary>
+    internal struct WorkerView
+    {
+        public RankWorker Standing { get; set; }
+
+        /// <summary>Since when it has been gone; null while it is attached, or none has been.</summary>
+        public TimeSpan? GoneAt { get; set; }
+    }
 
     /// <summary>How far one rank has come.</summary>
     internal struct RankProgress
