@@ -186,6 +186,25 @@ public sealed unsafe partial class UnixMessageChannel : IDisposable
         _socket.Dispose();
     }
 
+    /// <summary>
+    /// Like <see cref="Dispose"/>, but the other side gets what was sent to it before: what is unread when a socket is closed makes the kernel report a
+    /// reset there first.
+    /// </summary>
+    public void DisposeGently()
+    {
+        // Nothing can come any more, so that this ends.
+        Shutdown();
+        var unread = new List<SafeFileHandle>();
+        Span<byte> buffer = stackalloc byte[1];
+        while (TryReceive(buffer, out _, unread) is ReceiveStatus.Message or ReceiveStatus.Truncated)
+        {
+            unread.ForEach(descriptor => descriptor.Dispose());
+            unread.Clear();
+        }
+
+        _socket.Dispose();
+    }
+
     private SendStatus Send(ReadOnlySpan<byte> bytes, byte* control, int descriptorCount, int flags)
     {
         fixed (byte* start = bytes)
