@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kvcached.Core.Ids;
 using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
@@ -24,7 +25,10 @@ internal sealed class ProcessWatch(int processId, SafeFileHandle descriptor)
 }
 
 /// <summary>Watches processes for their end; one descriptor each. For the gateway's thread.</summary>
-internal sealed class ProcessWatches(EpollLoop loop, Action<ProcessWatch> ended)
+/// <param name="loop">The gateway's thread.</param>
+/// <param name="open">Opens a descriptor of the process that connected; null when there is no way.</param>
+/// <param name="ended">Told of a process that has ended.</param>
+internal sealed class ProcessWatches(EpollLoop loop, Func<SafeHandle, PeerCredentials, SafeFileHandle?> open, Action<ProcessWatch> ended)
 {
     /// <summary>Most ended connections of one process that are remembered: a worker doesn't connect so often in its life.</summary>
     public const int MaxEndedConnections = 1024;
@@ -35,7 +39,7 @@ internal sealed class ProcessWatches(EpollLoop loop, Action<ProcessWatch> ended)
     public int Count => _all.Count;
 
     /// <summary>The watch of the process that connected, or null when there is no way to watch it.</summary>
-    public ProcessWatch? Find(PeerCredentials peer, SafeFileHandle socket)
+    public ProcessWatch? Find(PeerCredentials peer, SafeHandle socket)
     {
         // The number of a living process is nobody else's.
         if (peer.ProcessId > 0 && _byProcess.TryGetValue(peer.ProcessId, out var known) && !ProcessDescriptor.HasEnded(known.Descriptor))
@@ -43,7 +47,7 @@ internal sealed class ProcessWatches(EpollLoop loop, Action<ProcessWatch> ended)
             return known;
         }
 
-        return ProcessDescriptor.OfPeer(socket, peer) is { } descriptor ? Watch(peer.ProcessId, descriptor) : null;
+        return open(socket, peer) is { } descriptor ? Watch(peer.ProcessId, descriptor) : null;
     }
 
     /// <summary>Watches a process by a descriptor that it sent itself; null when it is none of a living process, and closed then.</summary>

@@ -1,8 +1,10 @@
+using System.Runtime.InteropServices;
 using Kvcached.Actors.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
 using Kvcached.Gpu.Sockets;
 using Kvcached.Host.Native;
+using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Host.Gateway;
 
@@ -33,9 +35,10 @@ internal sealed partial class SocketGateway : IDisposable
     /// <param name="tagWindow">How long a pool whose session has ended may pass to another one.</param>
     /// <param name="time">The clock.</param>
     /// <param name="log">The log.</param>
+    /// <param name="openProcess">Opens a descriptor of the process that connected; null = as the kernel tells it.</param>
     public SocketGateway(
         GatewaySocket socket, GatewayOptions options, SocketProtocol.Welcome welcome, IWorkerEvents workers, ISchedulerSessions sessions, TimeSpan tagWindow,
-        TimeProvider time, ILogger log)
+        TimeProvider time, ILogger log, Func<SafeHandle, PeerCredentials, SafeFileHandle?>? openProcess = null)
     {
         _socket = socket;
         _tagWindow = tagWindow;
@@ -47,7 +50,7 @@ internal sealed partial class SocketGateway : IDisposable
         _admission = new Admission(options, Libc.geteuid(), socket.Group);
         Tags = new TagKeeper(options.MaxTagFiles, time);
         Loop = new EpollLoop("kvcached-gateway", exception => LogFault(_log, exception));
-        Processes = new ProcessWatches(Loop, ProcessEnded);
+        Processes = new ProcessWatches(Loop, openProcess ?? ProcessDescriptor.OfPeer, ProcessEnded);
         Schedulers = new SchedulerDesk(options, sessions, Tags, Processes, Post, _ => PostLater(tagWindow, () => Tags.Expire(_tagWindow)));
         Loop.Post(() => Loop.TryAdd(socket.Listener.Socket, Readiness.Readable, _ => Accept(), out _listenerToken));
     }

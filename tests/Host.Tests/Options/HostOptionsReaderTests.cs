@@ -20,7 +20,8 @@ public sealed class HostOptionsReaderTests
             "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
             "--revoke-deadline", "20ms", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
-            "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9");
+            "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9", "--socket", "/s/e.sock", "--socket-group", "wheel", "--allow-uid", "1,2", "--allow-uid", "3",
+            "--max-connections", "11", "--max-connections-per-user", "10");
 
         Assert.Equal(new GpuChoice.HostMemory(7), options.Gpu);
         Assert.Equal(BackendChoice.Host, options.Backend);
@@ -32,6 +33,11 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(TimeSpan.FromSeconds(1), options.ManagementAskTimeout);
         Assert.Equal(TimeSpan.FromSeconds(1.5), options.Pages.KeptDecay);
         Assert.Equal(2 * ByteSize.GiB, options.Pages.MaxKeptBytesPerPool);
+        Assert.Equal("/s/e.sock", options.Gateway.SocketPath);
+        Assert.Equal("wheel", options.Gateway.GroupName);
+        Assert.Equal([1u, 2u, 3u], options.Gateway.AllowedUsers);
+        Assert.Equal(11, options.Gateway.MaxConnections);
+        Assert.Equal(10, options.Gateway.MaxConnectionsPerUser);
         Assert.Equal("blue-1", options.Ranks.Domain);
         Assert.Equal(3, options.Ranks.ExpectedHosts);
         Assert.Equal("127.0.0.2", options.Ranks.BindAddress);
@@ -56,6 +62,10 @@ public sealed class HostOptionsReaderTests
     // Each message names the key, the value and what is allowed.
     [Theory]
     [InlineData("gpu", "first", "none:K")]
+    [InlineData("allow-uid", "1,root", "1000,1001")]
+    [InlineData("allow-uid", "4294967295", "1000,1001")]
+    [InlineData("max-connections", "0", "1 to 1000000")]
+    [InlineData("max-connections-per-user", "0", "1 to 1000000")]
     [InlineData("gpu", "none:1024", "0 to 1023")]
     [InlineData("gpu", "256", "0 to 255")]
     [InlineData("gpu", "-1", "0 to 255")]
