@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Kvcached.Client.Threads;
 using Microsoft.Win32.SafeHandles;
 

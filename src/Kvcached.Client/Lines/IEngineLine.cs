@@ -20,6 +20,9 @@ internal interface IEngineLine : IDisposable
 
     /// <summary>Sends a message; may block while the host doesn't read. The descriptors stay the caller's. False when the connection is gone.</summary>
     bool Send(object message, ImmutableArray<SafeFileHandle> descriptors);
+
+    /// <summary>Ends the connection, so that whatever blocks on it returns. Any thread may.</summary>
+    void Interrupt();
 }
 
 /// <summary>Makes connections.</summary>

@@ -6,22 +6,41 @@ namespace Kvcached.Core.Scheduling;
 /// <content>Cached blocks: which are evicted, and who hears of it.</content>
 public sealed partial class PoolBlocks
 {
+    /// <summary>Tags one used block and makes it cached.</summary>
+    public BlockFault Cache(int group, BlockId block, ReadOnlySpan<byte> tag, LastUse lastUse)
+    {
+        WarmVersion++;
+        return _groups[group].Cache(block, tag, lastUse);
+    }
+
+    /// <summary>Makes used blocks that have tags cached, all or none.</summary>
+    public BlockFault Cache(int group, ReadOnlySpan<BlockId> blocks, LastUse lastUse)
+    {
+        WarmVersion++;
+        return _groups[group].Cache(blocks, lastUse);
+    }
+
+    /// <summary>Puts cached blocks to use again, all or none.</summary>
+    public BlockFault TakeCached(int group, ReadOnlySpan<BlockId> blocks)
+    {
+        WarmVersion++;
+        return _groups[group].TakeCached(blocks);
+    }
+
     /// <summary>Evicts these cached blocks, all or none.</summary>
     public BlockFault Evict(int group, ReadOnlySpan<BlockId> blocks)
     {
+        // By way of use, because their tags must still be there when it is certain that all of them go.
         var allocator = _groups[group];
-        for (var i = 0; i < blocks.Length; i++)
+        var fault = allocator.TakeCached(blocks);
+        if (fault.IsNone)
         {
-            if (!allocator.IsCached(blocks[i]) || blocks[..i].Contains(blocks[i]))
-            {
-                // Let the allocator say what is wrong with it: it refuses, and changes nothing.
-                return allocator.Evict(blocks);
-            }
+            Announce(allocator, blocks);
+            allocator.Free(blocks, new LastUse(0, TimeSpan.MinValue));
+            WarmVersion++;
         }
 
-        Announce(allocator, blocks);
-        WarmVersion++;
-        return allocator.Evict(blocks);
+        return fault;
     }
 
     /// <summary>Evicts the least recently used cached blocks of a group, at most so many, and returns how many.</summary>
