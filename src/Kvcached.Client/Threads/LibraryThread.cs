@@ -6,6 +6,8 @@ namespace Kvcached.Client.Threads;
 /// </summary>
 internal sealed class LibraryThread
 {
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(10);
+
     private readonly object _gate = new();
     private readonly Queue<Action> _posted = new();
     private readonly Func<TimeSpan> _upkeep;
@@ -54,7 +56,10 @@ internal sealed class LibraryThread
         }
     }
 
-    /// <summary>Ends the thread once it has done what was posted, and waits for that unless it is this thread that asks.</summary>
+    /// <summary>
+    /// Ends the thread once it has done what was posted, and waits for that unless it is this thread that asks. Gives up waiting after a while: a call
+    /// into a driver that hangs must not hang whoever closes.
+    /// </summary>
     public void Stop()
     {
         lock (_gate)
@@ -65,7 +70,7 @@ internal sealed class LibraryThread
 
         if (!IsCurrent && _thread.ThreadState != ThreadState.Unstarted)
         {
-            _thread.Join();
+            _thread.Join(StopTimeout);
         }
     }
 
