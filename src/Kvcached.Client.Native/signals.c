@@ -37,7 +37,7 @@ int32_t kvc_start_keeping_signals(void)
             continue;
         }
         /* Only what the runtime changed: another thread may have set a handler of the engine's meanwhile. */
-        int is_ignored_now = signal == SIGPIPE && now.sa_handler == SIG_IGN && before[signal].sa_handler != SIG_IGN;
+        int is_ignored_now = signal == SIGPIPE && now.sa_handler == SIG_IGN;
         if (is_ignored_now || lies_in_this_library(&now)) {
             sigaction(signal, &before[signal], NULL);
         }
