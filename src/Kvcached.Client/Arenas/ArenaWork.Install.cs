@@ -9,8 +9,8 @@ namespace Kvcached.Client.Arenas;
 internal sealed partial class ArenaWork
 {
     /// <summary>
-    /// Two steps with a wait between them: what isn't on the list is taken out and leaves after its fence; then the rest is mapped. False while it
-    /// waits.
+    /// What isn't on the list is taken out and leaves after its fence; then the rest is mapped. False while it waits for pages on the list. What is
+    /// leaving otherwise is named in the answer as not gone yet, so that a table never waits for an engine that takes no steps.
     /// </summary>
     private bool TryInstall(Order order)
     {
@@ -28,12 +28,11 @@ internal sealed partial class ArenaWork
             Release();
         }
 
-        if (_leaving.Count > 0)
+        if (IsInTheWay(wanted))
         {
             return false;
         }
 
-        order.Stuck.AddRange(_stuck.Select(s => s.Extent));
         if (!TryChoose(order, out var missing, out var descriptors, out var refusal) || (refusal = FindStuck([.. missing])) is not null)
         {
             return Refuse(order, refusal!);
@@ -43,8 +42,13 @@ internal sealed partial class ArenaWork
         refusal = memory.Map(missing, descriptors, out var kept);
         order.Driver.Stop();
         _stuck.AddRange(kept);
-        order.Stuck.AddRange(kept.Select(k => k.Extent));
-        Answer(order.Operate.Operation, refusal, memory.Digest, [.. order.Stuck], order.Driver.Elapsed);
+        for (var i = 0; i < _leaving.Count; i++)
+        {
+            _leaving[i] = _leaving[i] with { IsNamed = true };
+        }
+
+        Answer(
+            order.Operate.Operation, refusal, memory.Digest, [.. _stuck.Select(s => s.Extent), .. _leaving.Select(l => l.Memory.Extent)], order.Driver.Elapsed);
         return true;
     }
 

@@ -35,8 +35,6 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
         /// <summary>For an install: what isn't on the list has been taken out.</summary>
         public bool IsBegun { get; set; }
-
-        public List<Extent> Stuck { get; } = [];
     }
 
     /// <summary>An unmap that is answered when the last of its extents is gone.</summary>
@@ -54,7 +52,11 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     }
 
     /// <summary>Memory that is out of the table and waits for its fence.</summary>
-    private sealed record Leaving(MappedMemory Memory, EngineStep Fence, SyncPoint? Point, Farewell? Farewell);
+    private sealed record Leaving(MappedMemory Memory, EngineStep Fence, SyncPoint? Point, Farewell? Farewell)
+    {
+        /// <summary>The host was told that it isn't gone yet, and waits to hear that it is.</summary>
+        public bool IsNamed { get; init; }
+    }
 
     public Epoch HighestEpoch { get; private set; }
 
@@ -119,7 +121,7 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
         _lastOperation = 0;
         for (var i = 0; i < _leaving.Count; i++)
         {
-            _leaving[i] = _leaving[i] with { Farewell = null };
+            _leaving[i] = _leaving[i] with { Farewell = null, IsNamed = false };
         }
     }
 
@@ -219,6 +221,10 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
             {
                 _stuck.Add(leaving.Memory);
                 leaving.Farewell?.Stuck.Add(leaving.Memory.Extent);
+            }
+            else if (leaving.IsNamed)
+            {
+                say(new StuckReleased([leaving.Memory.Extent]));
             }
 
             if (leaving.Farewell is { } farewell && --farewell.Remaining == 0)

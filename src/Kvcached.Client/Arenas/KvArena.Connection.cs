@@ -169,6 +169,12 @@ public sealed partial class KvArena
             Tensors = ListTensors(attached.Spec.Geometry, Layout);
         }
 
+        if (_work is { } work && attached.Pool != Pool)
+        {
+            // The pool ended unheard, and another took its name: what was the old one's leaves behind all work that may still use it.
+            work.LetGoOfAll();
+        }
+
         (Pool, Spec) = (attached.Pool, attached.Spec);
         _connections++;
         _unattachedSince = null;

@@ -18,6 +18,7 @@ internal sealed class SocketLine : IEngineLine
     private readonly PacketReader _reader;
     private Action<object, ImmutableArray<SafeFileHandle>> _received = (_, _) => { };
     private Action _lost = () => { };
+    private bool _isStarted;
 
     /// <summary>Takes over a channel on which nothing was said yet.</summary>
     public SocketLine(UnixMessageChannel channel)
@@ -64,6 +65,7 @@ internal sealed class SocketLine : IEngineLine
     public void Start(Action<object, ImmutableArray<SafeFileHandle>> received, Action lost)
     {
         (_received, _lost) = (received, lost);
+        _isStarted = true;
         _thread.Start();
     }
 
@@ -97,7 +99,7 @@ internal sealed class SocketLine : IEngineLine
     public void Dispose()
     {
         _channel.Shutdown();
-        if (_thread.ThreadState != ThreadState.Unstarted && Thread.CurrentThread != _thread)
+        if (_isStarted && Thread.CurrentThread != _thread)
         {
             _thread.Join();
         }

@@ -14,6 +14,7 @@ internal sealed class LibraryThread
     private readonly Thread _thread;
     private bool _isWoken;
     private bool _isStopping;
+    private bool _isStarted;
 
     /// <param name="name">Name of the thread, for people.</param>
     /// <param name="upkeep">Called after what was posted was done; says when to call it again at the latest.</param>
@@ -25,7 +26,11 @@ internal sealed class LibraryThread
 
     public bool IsCurrent => Thread.CurrentThread == _thread;
 
-    public void Start() => _thread.Start();
+    public void Start()
+    {
+        _isStarted = true;
+        _thread.Start();
+    }
 
     /// <summary>Has it done by this thread, after what was posted before. False once the thread stops.</summary>
     public bool Post(Action action)
@@ -68,7 +73,7 @@ internal sealed class LibraryThread
             Monitor.Pulse(_gate);
         }
 
-        if (!IsCurrent && _thread.ThreadState != ThreadState.Unstarted)
+        if (!IsCurrent && _isStarted)
         {
             _thread.Join(StopTimeout);
         }

@@ -208,6 +208,33 @@ public sealed class ArenaWorkTests : IDisposable
     }
 
     [Fact]
+    public void Install_OthersStillLeaving_IsAnsweredWithTheirNamesAndTellsWhenTheyAreGone()
+    {
+        var (kept, leaving) = (Map(TestPool.Extent(0)), Map(TestPool.Extent(1)));
+        Receive(WorkerOperationKind.Install, new EngineStep(4), [kept], [true], []);
+        Assert.Equal([leaving.Extent], Last<OperationDone>().Stuck.ToArray());
+        Assert.Equal(LayoutDigest.Empty.With(kept.Extent), Last<OperationDone>().Digest);
+        Assert.Equal(8, _driver.Live.MappingCount);
+        _steps.Done(new EngineStep(4));
+        _work.Pump();
+        Assert.Equal([leaving.Extent], Last<StuckReleased>().Extents.ToArray());
+        Assert.Equal(4, _driver.Live.MappingCount);
+    }
+
+    [Fact]
+    public void Install_PagesStillLeavingAsOtherMemory_WaitsForThem()
+    {
+        Map(TestPool.Extent(0));
+        var (fresh, descriptors) = _lender.Lend(TestPool.Extent(0, generation: 2));
+        Receive(WorkerOperationKind.Install, new EngineStep(4), [fresh], [false], descriptors);
+        Assert.Single(_said.OfType<OperationDone>());
+        _steps.Done(new EngineStep(4));
+        _work.Pump();
+        Assert.Equal(LayoutDigest.Empty.With(fresh.Extent), Last<OperationDone>().Digest);
+        Assert.Empty(Last<OperationDone>().Stuck);
+    }
+
+    [Fact]
     public void Install_NamesAsHeldWhatIsNot_IsRefused()
     {
         var (lent, descriptors) = _lender.Lend(TestPool.Extent(0));
