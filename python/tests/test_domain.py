@@ -283,6 +283,8 @@ class CacheTests(DomainTestCase):
         a, b = self.pool.alloc(0, 2)
         self.pool.cache(0, a, b"t", 1)
         self.pool.free(0, [b], 1)
+        for arena in self.arenas:
+            arena.step_done(1)
         self.assertEqual("asked", self.host.ask("revoke " + self.name))
         events = []
         while not any(isinstance(event, kvc.Shrink) for event in events) or not any(isinstance(event, kvc.Evicted) for event in events):
@@ -422,7 +424,7 @@ class ForkTests(DomainTestCase):
                 base = "{0:x}-".format(self.arenas[0].base_address)
                 with open("/proc/self/maps") as maps:
                     problems += [line for line in maps if line.startswith(base) or "memfd:kv" in line]
-                for call in (lambda: self.pool.alloc(0, 1), self.session.close, self.pool.close, lambda: self.arenas[0].step_done(1)):
+                for call in (lambda: self.pool.alloc(0, 1), self.pool.close, self.session.close, lambda: self.arenas[0].step_done(1)):
                     try:
                         call()
                         problems.append("a forked child was served")

@@ -81,25 +81,13 @@ internal sealed class OpenPool : IEventSource
 /// <summary>An arena behind a handle.</summary>
 internal sealed class OpenArena : IEventSource
 {
-    private readonly bool _isWatched;
-
     public OpenArena(KvArena arena)
     {
         Arena = arena;
         arena.PoolGone += refusal => Events.Publish(new AbiEvent { Kind = EventKind.PoolGone, Status = (int)StatusOf.Refusal(refusal.Reason) });
-        _isWatched = arena.IsHostAccessible && Shim.WatchRange(arena.BaseAddress, arena.ByteCount) == 0;
     }
 
     public KvArena Arena { get; }
 
     public EventSink Events { get; } = new();
-
-    /// <summary>Forked children no longer unmap the range: to be called before it is given back, when others may get its addresses.</summary>
-    public void Unwatch()
-    {
-        if (_isWatched)
-        {
-            Shim.UnwatchRange(Arena.BaseAddress);
-        }
-    }
 }

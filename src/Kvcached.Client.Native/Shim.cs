@@ -12,13 +12,7 @@ internal static unsafe partial class Shim
     internal static partial void KeepError(byte* utf8, int byteCount);
 
     [LibraryImport(Library, EntryPoint = "kvc_watch_descriptors")]
-    internal static partial void WatchDescriptors(int* descriptors, int capacity);
-
-    [LibraryImport(Library, EntryPoint = "kvc_watch_range")]
-    internal static partial int WatchRange(nint start, long byteCount);
-
-    [LibraryImport(Library, EntryPoint = "kvc_unwatch_range")]
-    internal static partial void UnwatchRange(nint start);
+    internal static partial void WatchDescriptors(int* descriptors, int capacity, int* used);
 
     /// <summary>A descriptor of its own, not readable yet; -1 when there are too many.</summary>
     [LibraryImport(Library, EntryPoint = "kvc_open_event_descriptor")]

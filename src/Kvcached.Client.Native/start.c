@@ -9,7 +9,6 @@
 #include "start.h"
 
 #define MAX_ERROR_BYTES 2048
-#define MAX_RANGES 256
 
 const volatile uint32_t *kvc_life;
 
@@ -20,14 +19,13 @@ static int is_started;
 static __thread char last_error[MAX_ERROR_BYTES];
 
 static const volatile int32_t *watched_descriptors;
+static const volatile int32_t *watched_used; /* places beyond this number were never used */
 static int32_t watched_capacity;
-static struct { void *start; size_t byte_count; } ranges[MAX_RANGES];
-static pthread_mutex_t ranges_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*
  * Runs in the child, which has one thread and whose heap may be in mid-change: system calls only. It closes the child's copies of the
- * library's descriptors and lets go of its mappings, so that the memory behind them is not held by a process that can't use it. The
- * session and the files' own state are the parent's and stay as they are.
+ * library's descriptors, so that the memory behind them is not held by a process that can't use it. (Main memory is mapped so that children don't
+ * get it.) The session and the files' own state are the parent's and stay as they are.
  */
 static void leave_in_child(void)
 {
@@ -37,19 +35,13 @@ static void leave_in_child(void)
     }
     *life_page = 0;
     const volatile int32_t *descriptors = __atomic_load_n(&watched_descriptors, __ATOMIC_ACQUIRE);
-    for (int32_t i = 0; descriptors != NULL && i < watched_capacity; i++) {
+    for (int32_t i = 0; descriptors != NULL && i < watched_capacity && i < *watched_used; i++) {
         int32_t descriptor = descriptors[i];
         if (descriptor > 0) {
             close(descriptor);
         }
     }
     kvc_close_event_descriptors_in_child();
-    for (int i = 0; i < MAX_RANGES; i++) {
-        void *start = __atomic_load_n(&ranges[i].start, __ATOMIC_ACQUIRE);
-        if (start != NULL) {
-            munmap(start, ranges[i].byte_count);
-        }
-    }
 }
 
 /* Loading the library does no more than this. */
@@ -118,34 +110,9 @@ const char *kvc_last_error(void)
     return last_error;
 }
 
-void kvc_watch_descriptors(const volatile int32_t *descriptors, int32_t capacity)
+void kvc_watch_descriptors(const volatile int32_t *descriptors, int32_t capacity, const volatile int32_t *used)
 {
     watched_capacity = capacity;
+    watched_used = used;
     __atomic_store_n(&watched_descriptors, descriptors, __ATOMIC_RELEASE);
-}
-
-int32_t kvc_watch_range(void *start, int64_t byte_count)
-{
-    int32_t result = -1;
-    pthread_mutex_lock(&ranges_lock);
-    for (int i = 0; i < MAX_RANGES && result != 0; i++) {
-        if (ranges[i].start == NULL) {
-            ranges[i].byte_count = (size_t)byte_count;
-            __atomic_store_n(&ranges[i].start, start, __ATOMIC_RELEASE);
-            result = 0;
-        }
-    }
-    pthread_mutex_unlock(&ranges_lock);
-    return result;
-}
-
-void kvc_unwatch_range(void *start)
-{
-    pthread_mutex_lock(&ranges_lock);
-    for (int i = 0; i < MAX_RANGES; i++) {
-        if (ranges[i].start == start) {
-            __atomic_store_n(&ranges[i].start, NULL, __ATOMIC_RELEASE);
-        }
-    }
-    pthread_mutex_unlock(&ranges_lock);
 }

@@ -25,12 +25,8 @@ static inline int32_t kvc_enter(void)
 /* Keeps the message of a failed call for the calling thread; cut to what fits. */
 void kvc_keep_error(const char *utf8, int32_t byte_count);
 
-/* From managed code: an array of descriptors that a forked child closes; free places hold 0. Call once. */
-void kvc_watch_descriptors(const volatile int32_t *descriptors, int32_t capacity);
-
-/* From managed code: a mapped range of which a forked child lets go. 0, or -1 when there are too many. */
-int32_t kvc_watch_range(void *start, int64_t byte_count);
-void kvc_unwatch_range(void *start);
+/* From managed code: an array of descriptors that a forked child closes, and how many of its places were ever used; free places hold 0. Call once. */
+void kvc_watch_descriptors(const volatile int32_t *descriptors, int32_t capacity, const volatile int32_t *used);
 
 /* From managed code: a descriptor that can be made readable and not; -1 when there are too many. */
 int32_t kvc_open_event_descriptor(void);

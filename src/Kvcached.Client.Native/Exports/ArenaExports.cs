@@ -258,7 +258,6 @@ internal static unsafe class ArenaExports
                 return Failure.BadHandle(arena, "arena");
             }
 
-            target.Unwatch();
             var refusal = target.Arena.Detach(TimeSpan.FromMilliseconds(timeoutMs));
             target.Events.Close();
             return refusal is null ? (int)Status.Ok : Failure.Because(refusal);

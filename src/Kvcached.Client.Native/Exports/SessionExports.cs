@@ -13,7 +13,7 @@ internal static unsafe class SessionExports
     {
         try
         {
-            Shim.WatchDescriptors(KvProcess.DescriptorsToCloseInChild, KvProcess.DescriptorCapacity);
+            Shim.WatchDescriptors(KvProcess.DescriptorsToCloseInChild, KvProcess.DescriptorCapacity, KvProcess.DescriptorsEverUsed);
             return (int)Status.Ok;
         }
         catch (Exception e)

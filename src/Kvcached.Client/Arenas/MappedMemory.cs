@@ -74,6 +74,13 @@ internal sealed class MappedMemory
             _isMapped[unit] = true;
             ForkExclusion.Exclude(_memory, address, bytes);
             _memory.SetAccess(address, bytes, MemoryAccess.ReadWrite);
+
+            // The mapping keeps the memory. There a handle is one more descriptor, which forked children would inherit without knowing of it.
+            if (_memory.IsHostAccessible)
+            {
+                _memory.Release(handle);
+                _handles[unit] = null;
+            }
         }
     }
 
