@@ -212,20 +212,35 @@ public sealed partial class KvPool
             (session, id, acked) => new EngineProtocol.FreeExtents(session, id, acked, Id, leaving.Extents, leaving.Fence),
             reply =>
             {
-                if (reply is EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy })
+                switch ((reply as EngineProtocol.RequestRefused)?.Refusal.Reason)
                 {
-                    lock (_lock)
-                    {
-                        // Taken again, they are still fenced by what used them before.
-                        _inherited.UnionWith(leaving.Fence > EngineStep.None ? leaving.Extents : []);
-                    }
+                    case RefusalReason.Busy:
+                        TakeAgain(leaving);
+                        break;
+                    case RefusalReason.StaleExtent when leaving.Extents.Length > 1:
+                        // One that is gone already must not keep the others.
+                        foreach (var one in leaving.Singly())
+                        {
+                            Return(one);
+                        }
 
-                    Add(leaving.Extents);
+                        break;
                 }
             })
         { Pool = Id };
         _port.Submit(request);
         return request;
+    }
+
+    private void TakeAgain(GivenUpExtents leaving)
+    {
+        lock (_lock)
+        {
+            // They are still fenced by what used them before.
+            _inherited.UnionWith(leaving.Fence > EngineStep.None ? leaving.Extents : []);
+        }
+
+        Add(leaving.Extents);
     }
 
     /// <summary>Extents of which nobody knows which step used them last are fenced by all work submitted.</summary>

@@ -212,6 +212,10 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
         lease.Confirmed(duration);
         IsOpened = true;
         LastObstacle = null;
+        if (lease.IsShort)
+        {
+            Renew();
+        }
     }
 
     private void Refused(Refusal refusal)
