@@ -253,7 +253,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
             GiveBack(pool, extents);
         }
 
-        foreach (var (id, pending) in _pending)
+        foreach (var (id, pending) in _pending.ToArray())
         {
             if (time.GetElapsedTime(pending.SentAt) > options.ResendAfter)
             {
@@ -281,7 +281,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
 
     private void SendPending()
     {
-        foreach (var (id, pending) in _pending)
+        foreach (var (id, pending) in _pending.ToArray())
         {
             SendNow(id, pending);
         }
@@ -291,7 +291,17 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
     {
         pending.SentAt = time.GetTimestamp();
         var ackedThrough = _pending.Keys.First() - 1;
-        Tell(pending.Make(Id, new RequestId(id), new RequestId(ackedThrough)));
+        try
+        {
+            Tell(pending.Make(Id, new RequestId(id), new RequestId(ackedThrough)));
+        }
+        catch (Exception problem) when (problem is ArgumentException or InvalidOperationException)
+        {
+            // What can't be written will never be; it must not keep the others from being sent.
+            _pending.Remove(id);
+            pending.Complete(new EngineProtocol.RequestRefused(
+                Id, new RequestId(id), new Refusal(RefusalReason.InvalidMessage, $"The request can't be sent: {problem.Message}")));
+        }
     }
 
     private void SendJournal(KvPool pool)

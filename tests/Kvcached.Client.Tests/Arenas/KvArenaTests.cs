@@ -127,12 +127,13 @@ public sealed class KvArenaTests : IDisposable
         Install(host, []);
         var lent = Map(host, TestPool.Extent(0));
         host.Say(new Operate(++_operation, WorkerOperationKind.Unmap, new Epoch(1, 1), 9, new EngineStep(4), [lent], []));
-        Map(host, TestPool.Extent(1));
         arena.StepDone(new EngineStep(3));
-        arena.StepDone(new EngineStep(4), stream: 0);
-        var done = host.Expect<OperationDone>();
-        Assert.Equal(3, done.Operation);
+        await Await.Until(() => arena.GetStats() is { LeavingExtents: 1, CompletedStep.Value: 3 }, "the unmap waits");
+        Assert.False(host.HasSaid<OperationDone>());
         Assert.Equal(4, _driver.Live.MappingCount);
+        arena.StepDone(new EngineStep(4), stream: 0);
+        Assert.Equal(3, host.Expect<OperationDone>().Operation);
+        Assert.Equal(0, _driver.Live.MappingCount);
     }
 
     [Fact]
