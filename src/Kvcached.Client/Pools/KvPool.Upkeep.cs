@@ -16,6 +16,7 @@ public sealed partial class KvPool
     private static readonly TimeSpan GrowthDeadline = TimeSpan.FromSeconds(2);
 
     private long _reportedWarmVersion;
+    private long _keptVersion;
     private long _grants;
     private long _refusals;
     private long _revokedExtents;
@@ -132,9 +133,10 @@ public sealed partial class KvPool
         }
     }
 
-    /// <summary>Grows ahead of need and lets idle extents decay.</summary>
-    internal void Upkeep()
+    /// <summary>Grows ahead of need and lets idle extents decay. True when blocks came or went since the last time, so that it should be called often.</summary>
+    internal bool Upkeep()
     {
+        var isBusy = false;
         for (var group = 0; group < _groups.Length; group++)
         {
             var state = _groups[group];
@@ -144,8 +146,11 @@ public sealed partial class KvPool
             {
                 if (_withdrawn is not null || !_port.Lease.IsHeld)
                 {
-                    return;
+                    return false;
                 }
+
+                isBusy |= _blocks.WarmVersion != _keptVersion;
+                _keptVersion = _blocks.WarmVersion;
 
                 var now = Now;
                 var blocks = _blocks.Groups[group];
@@ -172,6 +177,8 @@ public sealed partial class KvPool
                 Return(decayed);
             }
         }
+
+        return isBusy;
     }
 
     private PendingRequest AskForPages(int group, GroupState state, int pages, TimeSpan deadline)

@@ -199,12 +199,13 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
             Report();
         }
 
+        var isBusy = false;
         foreach (var pool in _pools.Values.ToArray())
         {
-            pool.Upkeep();
+            isBusy |= pool.Upkeep();
         }
 
-        return _pools.Count > 0 ? TimeSpan.FromMilliseconds(25) : TimeSpan.FromMilliseconds(100);
+        return isBusy ? TimeSpan.FromMilliseconds(25) : TimeSpan.FromMilliseconds(100);
     }
 
     private void Opened(TimeSpan duration)
