@@ -9,7 +9,7 @@ public sealed partial class BlockAllocator
     public bool TryFindExtent(PageId page, out Extent extent)
     {
         var slot = (uint)page.Value < (uint)_slotOfPage.Length ? _slotOfPage[page.Value] : NeverHeld;
-        extent = slot >= 0 ? _held[slot].Extent : default;
+        extent = slot >= 0 ? _held.ExtentAt(slot) : default;
         return slot >= 0;
     }
 
@@ -31,11 +31,12 @@ public sealed partial class BlockAllocator
     public int CopyEvictable(Span<WarmExtent> destination)
     {
         var count = 0;
-        foreach (ref readonly var held in _held.Slots)
+        for (var slot = 0; slot < _held.Slots.Length && count < destination.Length; slot++)
         {
-            if (held.CachedCount > 0 && held.UsedCount == 0 && count < destination.Length)
+            ref var held = ref _held[slot];
+            if (held.CachedCount > 0 && held.UsedCount == 0)
             {
-                destination[count++] = new WarmExtent(held.Extent, held.LastUse);
+                destination[count++] = new WarmExtent(_held.ExtentAt(slot), held.LastUse);
             }
         }
 
@@ -46,7 +47,7 @@ public sealed partial class BlockAllocator
     public int CopyCached(in Extent extent, Span<BlockId> destination)
     {
         var count = 0;
-        if (FindSlot(extent, out var slot) && _held[slot].Extent == extent)
+        if (FindSlot(extent, out var slot) && _held.ExtentAt(slot) == extent)
         {
             ref var held = ref _held[slot];
             for (var block = _cached.NextFrom(held.FirstBlock, held.EndBlock);
@@ -61,5 +62,5 @@ public sealed partial class BlockAllocator
     }
 
     /// <summary>Cached blocks of an extent that is held; 0 for any other.</summary>
-    public int CountCached(in Extent extent) => FindSlot(extent, out var slot) && _held[slot].Extent == extent ? _held[slot].CachedCount : 0;
+    public int CountCached(in Extent extent) => FindSlot(extent, out var slot) && _held.ExtentAt(slot) == extent ? _held[slot].CachedCount : 0;
 }
