@@ -35,6 +35,10 @@ class TestHost:
     def lent_bytes(self, pool):
         return [int(word) for word in self.ask("bytes " + pool).split()]
 
+    def kill(self):
+        self._process.kill()
+        self._process.wait(30)
+
     def close(self):
         self._process.stdin.close()
         self._process.stdout.close()
