@@ -4,7 +4,6 @@ using Kvcached.Copier.Cuda;
 using Kvcached.Copier.SelfChecking;
 using Kvcached.Copier.Serving;
 using Kvcached.Copier.Working;
-using Kvcached.Gpu.Copying;
 using Kvcached.Gpu.Copying.Devices;
 using Kvcached.Gpu.Cuda;
 using Kvcached.Gpu.Memory;
