@@ -1,6 +1,7 @@
 """A pool of two ranks with both workers attached in this process, for tests."""
 
 import ctypes
+import time
 
 import kvcached_client as kvc
 from tests.host import HostTestCase
@@ -43,3 +44,10 @@ class DomainTestCase(HostTestCase):
     @property
     def blocks_per_page(self):
         return PAGE // self.spec.groups[0].block_bytes
+
+    def wait_until(self, is_so, what=""):
+        """Counts of an arena are those before the operation that is just being answered, for a moment."""
+        deadline = time.monotonic() + 60
+        while not is_so():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.005)

@@ -1,6 +1,5 @@
 import ctypes
 import threading
-import time
 import unittest
 
 import kvcached_client as kvc
@@ -19,7 +18,7 @@ class BlockTests(DomainTestCase):
         self.assertEqual(count, len(set(blocks)))
         self.assertIsNone(self.pool.try_alloc(0, 1))
         for arena in self.arenas:
-            self.assertEqual(2, arena.stats().pages)
+            self.wait_until(lambda: arena.stats().pages == 2)
             for tensor in arena.tensors:
                 for block in blocks:
                     fill(tensor, block, (block + tensor.layer * 7 + tensor.buffer * 3 + arena.rank * 11) % 251)
@@ -99,15 +98,14 @@ class MemoryTests(DomainTestCase):
         returned = []
         trimming = threading.Thread(target=lambda: returned.append(self.pool.trim(0, timeout=60)))
         trimming.start()
-        while not self.arenas[1].stats().leaving_extents:
-            time.sleep(0.01)
+        self.wait_until(lambda: self.arenas[1].stats().leaving_extents)
         self.assertEqual((1, []), (self.arenas[1].stats().leaving_extents, returned))
         self.assertTrue(trimming.is_alive())
         self.arenas[1].step_done(7)
         trimming.join(60)
         self.assertEqual([1], returned)
         self.assertEqual([0, 0], self.host.lent_bytes(self.name))
-        self.assertEqual([0, 0], [arena.stats().descriptors for arena in self.arenas])
+        self.wait_until(lambda: [arena.stats().descriptors for arena in self.arenas] == [0, 0])
         for wrong in (0, -5, kvc.STEP_SYNC):
             with self.assertRaises(ValueError):
                 self.arenas[0].step_done(wrong)
