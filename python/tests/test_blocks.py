@@ -133,8 +133,9 @@ class NullBlockTests(DomainTestCase):
     options = kvc.PoolOptions(grow_ahead=False, warm_decay=None)
 
     def test_null_block_is_never_handed_out(self):
-        with self.assertRaises(kvc.NotThereError):
-            self.pool.null_block(0)
+        fresh = kvc.PoolSpec(self.name + "-fresh", self.spec.groups, self.spec.gpus)
+        with self.session.open_pool(fresh, self.options) as pool, self.assertRaises(kvc.NotThereError):
+            pool.null_block(0)
         block = self.pool.null_block(0, timeout=30)
         self.assertEqual(block, self.pool.null_block(0))
         others = self.pool.alloc(0, self.blocks_per_page * self.pool.stats().mapped_pages - 1)
