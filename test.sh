@@ -2,8 +2,8 @@
 # Builds everything and runs all tests, ending in a line "N passed, N failed".
 #   ./test.sh            everything that fits every change (under 15 minutes on 2 cores)
 #   ./test.sh --long     also what is too slow for that
-#   ./test.sh NAME...    only the test projects whose names contain one of these
-# Needs the .NET SDK 10 or later; NuGet packages are restored by the build.
+#   ./test.sh NAME...    only the test projects whose names contain one of these; Python is the Python package
+# Needs the .NET SDK 10 or later, and clang or gcc for the native library; NuGet packages are restored by the build.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,16 +33,26 @@ if ! dotnet build Kvcached.sln --configuration Release --nologo --verbosity quie
   exit 1
 fi
 
+wanted() {
+  [ ${#names[@]} -eq 0 ] && return 0
+  for part in "${names[@]}"; do [[ $1 == *"$part"* ]] && return 0; done
+  return 1
+}
+
+if wanted Kvcached.Client.Native.Tests || wanted Python; then
+  echo "Building libkvcached.so..."
+  if ! ./build-native.sh >/dev/null; then
+    echo "0 passed, 1 failed"
+    exit 1
+  fi
+fi
+
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 passed=0 failed=0 skipped=0
 for project in tests/*/*.Tests.csproj; do
   name=$(basename "$project" .csproj)
-  if [ ${#names[@]} -gt 0 ]; then
-    wanted=false
-    for part in "${names[@]}"; do [[ $name == *"$part"* ]] && wanted=true; done
-    $wanted || continue
-  fi
+  wanted "$name" || continue
 
   echo "== $name"
   started=$SECONDS
@@ -58,8 +68,17 @@ for project in tests/*/*.Tests.csproj; do
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 
+if wanted Python; then
+  echo "== Python"
+  started=$SECONDS
+  build/python-tests.sh | tee "$results/python.log" | sed '$d'
+  read -r p f s < <(tail -n 1 "$results/python.log")
+  echo "   $p passed, $f failed, $s skipped in $((SECONDS - started)) s"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+fi
+
 if [ "$skipped" -gt 0 ]; then
-  echo "Skipped tests need a GPU; on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."
+  echo "Skipped tests need a GPU (those of Python: NumPy or PyTorch); on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."
   echo "$passed passed, $failed failed, $skipped skipped"
 else
   echo "$passed passed, $failed failed"

@@ -27,4 +27,5 @@ measure blocks blocks
 measure map coordinated-map
 measure map-pinned coordinated-map --echo pinned
 measure map-fresh coordinated-map --kept off --runs 2 --steps 1000
-measure map-64 coordinated-map --pages 64 --runs 2 --steps 500
+measure map-64 coordinated-map --pages 64 --runs 3
+measure map-asleep coordinated-map --spin 0 --runs 2

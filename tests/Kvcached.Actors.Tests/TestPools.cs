@@ -19,6 +19,10 @@ internal static class TestPools
     public static RankShape Rank(GpuId gpu, int layerCount = 1, long pageBytes = PageBytes) =>
         new(gpu, [new KvGroupShape("full", KvGroupKind.MultiHead, 16, layerCount, 1, BlockBytes, pageBytes)]);
 
+    /// <summary>A pool that engine workers map.</summary>
+    public static PoolSpec WorkerSpec(string name, ImmutableArray<GpuId> gpus, int virtualPages = 256) =>
+        Spec(name, gpus, virtualPages) with { Target = PoolTarget.Worker };
+
     public static PoolSpec Spec(
         string name, ImmutableArray<GpuId> gpus, int virtualPages = 256, long limitBytes = 0, long floorBytes = 0, int weight = 1) =>
         new(name, new PoolGeometry(KvLayout.Contiguous, 0, [virtualPages], [.. gpus.Select(gpu => Rank(gpu))]), PoolTarget.Host, limitBytes, floorBytes, weight);

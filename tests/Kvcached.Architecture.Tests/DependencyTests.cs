@@ -34,6 +34,7 @@ public sealed class DependencyTests
         Assert.Contains("Kvcached.Actors", RepositoryLayout.Projects["Host"].Projects);
         Assert.Contains("Kvcached.Gpu", RepositoryLayout.Projects["Kvcached.Copier"].Projects);
         Assert.Contains("Kvcached.Core", RepositoryLayout.Projects["Kvcached.Cli"].Projects);
+        Assert.Contains("Kvcached.Gpu", RepositoryLayout.Projects["Kvcached.Client"].Projects);
     }
 
     [Fact]

@@ -14,6 +14,7 @@ internal static class CoordinatedMapBenchmark
           --steps N      maps of a run, after up to 1500 to warm up, 10 to 100000 (default 3000)
           --kept on|off  off: handles aren't kept, so that every map creates its memory (default on)
           --echo default|pinned  pinned: the bare messages are answered on threads like the page mappers' (default default)
+          --spin TIME    how long page mappers' threads look for work before they sleep, such as 0 or "0.05 ms" (default: as hosts have it)
           --json FILE    write the figures there
         """;
 
@@ -30,20 +31,21 @@ internal static class CoordinatedMapBenchmark
         var steps = arguments.Number("--steps", 3_000, 10, 100_000);
         var kept = arguments.Text("--kept", "on");
         var echo = arguments.Text("--echo", "default");
+        var spin = arguments.Text("--spin", string.Empty);
         var json = arguments.Text("--json", string.Empty);
         arguments.RequireAllRead();
-        Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}, echoes: {echo}; microseconds, p50 / p99");
+        Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}, echoes: {echo}, spin: {(spin.Length == 0 ? "default" : spin)}; microseconds, p50 / p99");
         var results = new List<MapRunResult>();
         for (var run = 0; run < runs; run++)
         {
-            await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo));
+            await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo, spin));
             results.Add(await hostsOfRun.MeasureAsync(pages, steps));
             Print($"run {run + 1}", results[^1]);
         }
 
         var together = MapRunResult.Together(results);
         Print("together", together);
-        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
+        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo, spin }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
         return 0;
     }
 
@@ -60,6 +62,7 @@ internal static class CoordinatedMapBenchmark
         Row("engine: map", result.EngineMaps);
         Row("engine: unmap", result.EngineUnmaps);
         Row("engine: bare", result.EngineBare);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  processors used by each host {result.HostProcessors,8:0.00}"));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"  map / (bare + mapping calls): coordinator {result.RatioAt(s => s.P50):0.000} / {result.RatioAt(s => s.P99):0.000} (mean {result.RatioAt(s => s.Mean):0.000}), engine {result.EngineRatioAt(s => s.P50):0.000} / {result.EngineRatioAt(s => s.P99):0.000}"));

@@ -8,9 +8,10 @@ namespace Kvcached.Benchmarks.CoordinatedMaps;
 /// <param name="DecisionCount">Decisions that have reached the page mapper since its process started.</param>
 /// <param name="BareMicroseconds">Bare broadcast and gather, each asked for by a message from another process.</param>
 /// <param name="RepeatedBareMicroseconds">The same, one right after the other.</param>
+/// <param name="ProcessorSeconds">Processor time that its process has used.</param>
 internal sealed record HostReport(
     HostReport.Steps CoordinatorMaps, HostReport.Steps CoordinatorUnmaps, HostReport.Steps MapperMaps, HostReport.Steps MapperUnmaps,
-    long DecisionCount, List<double> BareMicroseconds, List<double> RepeatedBareMicroseconds)
+    long DecisionCount, List<double> BareMicroseconds, List<double> RepeatedBareMicroseconds, double ProcessorSeconds)
 {
     /// <param name="TotalMicroseconds">From taking the request to having dealt with the last answer.</param>
     /// <param name="DecideMicroseconds">Of these, deciding and sending.</param>

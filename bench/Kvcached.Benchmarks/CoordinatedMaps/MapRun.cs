@@ -58,8 +58,11 @@ internal sealed class MapRun : IAsyncDisposable
         var before = await ReadReportsAsync();
         var (maps, unmaps, bare) = (new Samples(), new Samples(), new Samples());
         var load = ResultFile.LoadAverage();
+        var start = Stopwatch.GetTimestamp();
         await StepAsync(pageCount, steps, maps, unmaps, bare);
+        var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var reports = await ReadReportsAsync();
+        var processors = reports.Zip(before, (after, earlier) => (after.ProcessorSeconds - earlier.ProcessorSeconds) / seconds).Average();
 
         // Whatever is asked for at once is one decision and one message to each rank; so is its return.
         for (var host = 0; host < reports.Count; host++)
@@ -71,7 +74,7 @@ internal sealed class MapRun : IAsyncDisposable
             }
         }
 
-        return MapRunResult.Of(pageCount, load, reports, maps, unmaps, bare);
+        return MapRunResult.Of(pageCount, load, processors, reports, maps, unmaps, bare);
     }
 
     public async ValueTask DisposeAsync()

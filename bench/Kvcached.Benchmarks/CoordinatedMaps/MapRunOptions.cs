@@ -4,4 +4,5 @@ namespace Kvcached.Benchmarks.CoordinatedMaps;
 /// <param name="HostCount">Ranks, a process each.</param>
 /// <param name="Kept"><c>on</c> or <c>off</c>: whether pages that come back keep their handles.</param>
 /// <param name="Echo"><c>default</c> or <c>pinned</c>: the dispatcher of the echoes; page mappers have a pinned one.</param>
-internal sealed record MapRunOptions(int HostCount, string Kept, string Echo);
+/// <param name="Spin">How long page mappers' threads look for work before they sleep, as HOCON; empty = as hosts have it.</param>
+internal sealed record MapRunOptions(int HostCount, string Kept, string Echo, string Spin);

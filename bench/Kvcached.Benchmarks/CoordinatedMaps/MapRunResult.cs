@@ -10,6 +10,9 @@ internal sealed record MapRunResult
     /// <summary>Load averages of the machine when measuring began.</summary>
     public required string Load { get; init; }
 
+    /// <summary>Processors that a host kept busy while measuring, on average over hosts.</summary>
+    public required double HostProcessors { get; init; }
+
     /// <summary>A coordinated map as the coordinator sees it: from taking the request to having granted it.</summary>
     public required Samples CoordinatorMaps { get; init; }
 
@@ -37,10 +40,11 @@ internal sealed record MapRunResult
     /// <summary>The bare broadcast as the process sees it that asked for it.</summary>
     public required Samples EngineBare { get; init; }
 
-    public static MapRunResult Of(int pageCount, string load, IReadOnlyList<HostReport> reports, Samples maps, Samples unmaps, Samples bare) => new()
+    public static MapRunResult Of(int pageCount, string load, double hostProcessors, IReadOnlyList<HostReport> reports, Samples maps, Samples unmaps, Samples bare) => new()
     {
         PageCount = pageCount,
         Load = load,
+        HostProcessors = hostProcessors,
         CoordinatorMaps = From(reports.SelectMany(r => r.CoordinatorMaps.TotalMicroseconds)),
         CoordinatorDecides = From(reports.SelectMany(r => r.CoordinatorMaps.DecideMicroseconds)),
         CoordinatorUnmaps = From(reports.SelectMany(r => r.CoordinatorUnmaps.TotalMicroseconds)),
@@ -58,6 +62,7 @@ internal sealed record MapRunResult
     {
         PageCount = runs[0].PageCount,
         Load = string.Join("; ", runs.Select(r => r.Load)),
+        HostProcessors = runs.Average(r => r.HostProcessors),
         CoordinatorMaps = From(runs.SelectMany(r => r.CoordinatorMaps.Values)),
         CoordinatorDecides = From(runs.SelectMany(r => r.CoordinatorDecides.Values)),
         CoordinatorUnmaps = From(runs.SelectMany(r => r.CoordinatorUnmaps.Values)),
@@ -82,6 +87,7 @@ internal sealed record MapRunResult
     {
         PageCount,
         Load,
+        HostProcessors,
         RatioP50 = RatioAt(s => s.P50),
         RatioP99 = RatioAt(s => s.P99),
         RatioMean = RatioAt(s => s.Mean),

@@ -32,6 +32,7 @@ internal static class RankHostCommand
         StepRecorder.RankCount = arguments.Number("--hosts", 4, 1, 64);
         var keepsHandles = arguments.Text("--kept", "on") == "on";
         var echo = arguments.Text("--echo", "default");
+        var spin = arguments.Text("--spin", string.Empty);
         var options = new RankHostOptions
         {
             Domain = "bench",
@@ -54,6 +55,7 @@ internal static class RankHostCommand
             .AddAkka(KvcachedNames.ActorSystem, builder => builder
                 .AddHocon("akka.loglevel = WARNING, akka.stdout-loglevel = WARNING", HoconAddMode.Prepend)
                 .AddHocon(ObservedMailbox.Hocon, HoconAddMode.Prepend)
+                .AddHocon(spin.Length == 0 ? string.Empty : $"{KvcachedHocon.GpuPinnedDispatcher}.spin = {spin}", HoconAddMode.Prepend)
                 .AddKvcached(options, pages))
             .BuildServiceProvider();
         var actors = services.GetServices<IHostedService>().ToArray();
@@ -84,7 +86,7 @@ internal static class RankHostCommand
             var words = order.Split(' ');
             if (words[0] == RankHostProcess.ReportOrder)
             {
-                var report = StepRecorder.Read() with { BareMicroseconds = [.. recording.Asked], RepeatedBareMicroseconds = [.. recording.Repeated] };
+                var report = StepRecorder.Read() with { BareMicroseconds = [.. recording.Asked], RepeatedBareMicroseconds = [.. recording.Repeated], ProcessorSeconds = Environment.CpuUsage.TotalTime.TotalSeconds };
                 recording.Asked.Clear();
                 recording.Repeated.Clear();
                 toParent.WriteLine(JsonSerializer.Serialize(report));

@@ -37,6 +37,12 @@ internal sealed class RankHostProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
+        if (options.Spin.Length > 0)
+        {
+            start.ArgumentList.Add("--spin");
+            start.ArgumentList.Add(options.Spin);
+        }
+
         if (seed.Length > 0)
         {
             start.ArgumentList.Add("--seed");

@@ -38,7 +38,7 @@ internal sealed class StepRecorder
     public static HostReport Read()
     {
         var (coordinator, mapper) = (Of("coordinator"), Of("rank"));
-        return new HostReport(coordinator.TakeMaps(), coordinator.TakeUnmaps(), mapper.TakeMaps(), mapper.TakeUnmaps(), mapper.DecisionCount, [], []);
+        return new HostReport(coordinator.TakeMaps(), coordinator.TakeUnmaps(), mapper.TakeMaps(), mapper.TakeUnmaps(), mapper.DecisionCount, [], [], 0);
     }
 
     private long DecisionCount => Interlocked.Read(ref _decisionCount);

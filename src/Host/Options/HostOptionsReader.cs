@@ -59,6 +59,11 @@ internal static class HostOptionsReader
         DecisionDeadline = read.Time(DecisionDeadline, defaults.DecisionDeadline, TimeSpan.FromMilliseconds(50), Minute),
         SessionLease = read.Time(SessionLease, defaults.SessionLease, TimeSpan.FromSeconds(1), Hour),
         RevokeDeadline = read.Time(RevokeDeadline, defaults.RevokeDeadline, TimeSpan.FromMilliseconds(10), Minute),
+        ReturnDeadline = read.Time(ReturnDeadline, defaults.ReturnDeadline, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),
+        RecoveryDeadline = read.Time(RecoveryDeadline, defaults.RecoveryDeadline, TimeSpan.FromSeconds(1), Hour),
+        WorkerDeadline = read.Time(WorkerDeadline, defaults.WorkerDeadline, TimeSpan.FromMilliseconds(10), Minute),
+        ReattachWindow = read.Time(ReattachWindow, defaults.ReattachWindow, TimeSpan.FromSeconds(1), Hour),
+        ReopenWindow = read.Time(ReopenWindow, defaults.ReopenWindow, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
         RegisterInterval = read.Time(RegisterInterval, defaults.RegisterInterval, TimeSpan.FromMilliseconds(50), Minute),
         HousekeepingInterval = read.Time(HousekeepingInterval, defaults.HousekeepingInterval, TimeSpan.FromMilliseconds(50), Minute),
         MaxExtentShare = read.Share(MaxExtentShare, defaults.MaxExtentShare),
@@ -81,6 +86,11 @@ internal static class HostOptionsReader
         if (options.AkkaManagementPort is > 0 and var akkaPort && (akkaPort == options.Ranks.Port || akkaPort == options.ManagementPort))
         {
             read.Refuse(AkkaManagementPort, "is already the port of Akka.Remote or of the management HTTP; choose another, or 0 for a free one");
+        }
+
+        if (options.Ranks.WorkerDeadline >= options.Ranks.DecisionDeadline)
+        {
+            read.Refuse(WorkerDeadline, $"isn't below {DecisionDeadline}, so that a rank could never answer for a worker that hangs; lower it, or raise {DecisionDeadline}");
         }
 
         if (options.Backend == BackendChoice.Cuda && options.Gpu is GpuChoice.HostMemory)

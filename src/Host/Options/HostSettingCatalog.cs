@@ -23,6 +23,11 @@ internal static class HostSettingCatalog
     public const string DecisionDeadline = "decision-deadline";
     public const string SessionLease = "session-lease";
     public const string RevokeDeadline = "revoke-deadline";
+    public const string ReturnDeadline = "return-deadline";
+    public const string RecoveryDeadline = "recovery-deadline";
+    public const string WorkerDeadline = "worker-deadline";
+    public const string ReattachWindow = "reattach-window";
+    public const string ReopenWindow = "reopen-window";
     public const string RegisterInterval = "register-interval";
     public const string HousekeepingInterval = "housekeeping-interval";
     public const string KeptDecay = "kept-decay";
@@ -52,6 +57,11 @@ internal static class HostSettingCatalog
         new(DecisionDeadline, "TIME", "ranks answer a decision by then, or it is aborted, 50ms to 1m; default 2s"),
         new(SessionLease, "TIME", "a session that isn't renewed for so long ends, 1s to 1h; default 15s"),
         new(RevokeDeadline, "TIME", "an engine answers a revoke by then, 10ms to 1m; default 250ms"),
+        new(ReturnDeadline, "TIME", "an engine that returns extents is answered by then, even when their turn hasn't come, 100ms to 10m; default 10s"),
+        new(RecoveryDeadline, "TIME", "a new coordinator gives up a pool when not all its ranks have said by then what they hold, 1s to 1h; default 1m"),
+        new(WorkerDeadline, "TIME", "an engine's worker maps or unmaps by then, or the rank answers without it, 10ms to 1m and below decision-deadline; default 1s"),
+        new(ReattachWindow, "TIME", "a pool whose worker has gone is withdrawn when none attaches for so long, 1s to 1h; default 1m"),
+        new(ReopenWindow, "TIME", "a pool whose engine has gone is kept for its next scheduler for so long, 1s to 1h, 0 = closed at once; default 1m"),
         new(RegisterInterval, "TIME", "how often a rank makes itself known, 50ms to 1m; default 500ms"),
         new(HousekeepingInterval, "TIME", "how often kept memory is aged and quarantined extents are tried again, 50ms to 1m; default 1s"),
         new(KeptDecay, "TIME", "memory kept unused above its pool's floor is released after so long, 100ms to 1h, 0 = at the next housekeeping; default 10s"),

@@ -25,6 +25,12 @@ internal sealed record CoordinatorSettings
     /// <summary>A session that isn't renewed for so long ends.</summary>
     public TimeSpan SessionLease { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>A pool of a session that wasn't renewed is kept for so long, for another session to take it over; zero closes it at once.</summary>
+    public TimeSpan ReopenWindow { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>A pool whose worker on some rank went is withdrawn when none attaches there for so long.</summary>
+    public TimeSpan ReattachWindow { get; init; } = TimeSpan.FromSeconds(60);
+
     /// <summary>An engine answers a revoke by then.</summary>
     public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
 

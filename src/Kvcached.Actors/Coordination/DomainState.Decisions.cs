@@ -43,10 +43,17 @@ internal sealed partial class DomainState
             return true;
         }
 
-        if (FindUnavailableRank(pool) is { } gpu)
+        if (RanksOf(pool).Unavailable is { } gpu)
         {
             EndHead(pool);
             Refuse(waiting.Request, RefusalReason.RankUnavailable, $"{gpu} can't be reached, or is still recovering; no page is granted that one rank of {pool.Id} doesn't have.");
+            return true;
+        }
+
+        if (FindRankWithoutWorker(pool) is { } detached)
+        {
+            EndHead(pool);
+            Refuse(waiting.Request, RefusalReason.NotAttached, $"Rank {detached} of {pool.Id}, on {pool.Gpus[detached]}, has no worker attached; no page is granted that one rank doesn't have. Attach one, then ask again.");
             return true;
         }
 
@@ -104,11 +111,12 @@ internal sealed partial class DomainState
     private void StartUnmap(PoolState pool, PendingFree free)
     {
         pool.Leave(free.Extents);
+        pool.Honour(free.Fence);
         Launch(pool, new Flight
         {
             Decision = new Decision(
                 pool.Id, Epoch, ++pool.Seq, DecisionKind.Unmap, free.Extents, 0,
-                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default, EngineStep.None),
+                free.Request?.Session ?? pool.Owner, free.Request?.Request ?? default, free.Request?.AckedThrough ?? default, free.Fence),
             Expected = pool.Table.Digest,
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = _now + _settings.DecisionDeadline,
@@ -146,7 +154,7 @@ internal sealed partial class DomainState
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             // A rank that owes older answers keeps its time, so that a busy pool doesn't put off sending them again.
-            var progress = pool.Progress[rank];
+            ref var progress = ref pool.Progress[rank];
             progress.SentAt = progress.AnsweredThrough == flight.Decision.Seq - 1 ? _now : progress.SentAt;
             _port.ToRank(pool.Gpus[rank], command);
         }
@@ -172,8 +180,9 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering)
+        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering or PoolPhase.Reopening)
         {
+            // What counts is sent again, and answered again, when the pool is ready.
             return;
         }
 
@@ -289,47 +298,6 @@ internal sealed partial class DomainState
         }
 
         Land(pool, flight);
-    }
-
-    /// <summary>Sends again what a rank hasn't answered for a while.</summary>
-    private void SendAgain(PoolState pool)
-    {
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            var progress = pool.Progress[rank];
-            if (_now - progress.SentAt < _settings.ResendInterval)
-            {
-                continue;
-            }
-
-            if (pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Stopped)
-            {
-                if (pool.PhaseAwaiting.Contains(rank))
-                {
-                    SendPhaseCommand(pool, rank);
-                }
-            }
-            else if (pool.Phase == PoolPhase.Ready && progress.AnsweredThrough < pool.Seq)
-            {
-                Replay(pool, rank);
-            }
-        }
-    }
-
-    private void Replay(PoolState pool, int rank)
-    {
-        var progress = pool.Progress[rank];
-        progress.SentAt = _now;
-        if (!pool.Log.TryReadAfter(progress.AnsweredThrough, out var entries))
-        {
-            Stop(pool, $"{pool.Gpus[rank]} is too far behind in {pool.Id}");
-            return;
-        }
-
-        foreach (var entry in entries)
-        {
-            _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
-        }
     }
 
     private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;

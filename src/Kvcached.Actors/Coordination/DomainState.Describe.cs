@@ -23,7 +23,7 @@ internal sealed partial class DomainState
             }
         }
 
-        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Stopped).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
+        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
     }
 
     /// <summary>Every page id that is taken is in the table, leaving or in flight, and every GPU's account says as much.</summary>
@@ -63,7 +63,7 @@ internal sealed partial class DomainState
         return new DomainProtocol.PoolDescription(
             pool.Id, pool.Spec.Name,
             _sessions.TryGetValue(pool.Owner, out var session) ? session.EngineName : string.Empty,
-            pool.Phase.ToString().ToLowerInvariant(), pool.Gpus,
+            pool.OrphanedUntil is null ? pool.Phase.ToString().ToLowerInvariant() : "orphaned", pool.Gpus,
             mapped.Sum(e => e.PageCount), pool.Spec.Geometry.VirtualPageCounts.Sum(count => (long)count), mapped.Length,
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, mapped))],
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, warm))],

@@ -33,13 +33,12 @@ internal sealed partial class DomainState
         }
 
         var request = waiting.Request;
-        var views = RanksOf(pool).Views;
+        var accounts = RanksOf(pool).Accounts;
+        var bytesPerPageId = pool.BytesPerPageId[request.Group];
         for (var i = 0; i < pool.RankCount; i++)
         {
             var rank = pool.RanksInGpuOrder[i];
-            var view = views[rank]!;
-            var bytes = pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount;
-            if (view.Ledger.TryReserve(pool.Id, bytes, out var problem))
+            if (accounts[rank]!.TryReserve(bytesPerPageId[rank] * request.PageCount, out var problem))
             {
                 continue;
             }
@@ -47,7 +46,7 @@ internal sealed partial class DomainState
             for (var earlier = 0; earlier < i; earlier++)
             {
                 var r = pool.RanksInGpuOrder[earlier];
-                _ranks[pool.Gpus[r]].Ledger.Cancel(pool.Id, pool.Layouts[r].ShapeOf(request.Group).BytesPerPageId * request.PageCount);
+                accounts[r]!.Cancel(bytesPerPageId[r] * request.PageCount);
             }
 
             if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, request))
@@ -65,18 +64,31 @@ internal sealed partial class DomainState
 
     private void CancelReservation(PoolState pool, EngineProtocol.AllocatePages request)
     {
+        var accounts = RanksOf(pool).Accounts;
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            _ranks[pool.Gpus[rank]].Ledger.Cancel(pool.Id, pool.Layouts[rank].ShapeOf(request.Group).BytesPerPageId * request.PageCount);
+            accounts[rank]!.Cancel(pool.BytesPerPageId[request.Group][rank] * request.PageCount);
         }
     }
 
+    /// <summary>What a map reserved is used from now on; its extents are all of one KV group.</summary>
     private void CommitReservation(PoolState pool, ImmutableArray<Extent> extents)
     {
-        var views = RanksOf(pool).Views;
+        var pageCount = 0;
+        foreach (var extent in extents)
+        {
+            pageCount += extent.PageCount;
+        }
+
+        var ranks = RanksOf(pool);
+        var bytesPerPageId = pool.BytesPerPageId[extents[0].Group];
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            views[rank]?.Ledger.Commit(pool.Id, pool.BytesOn(rank, extents));
+            // A rank that is gone has no account any more.
+            if (ranks.Views[rank] is not null)
+            {
+                ranks.Accounts[rank]!.Commit(bytesPerPageId[rank] * pageCount);
+            }
         }
     }
 

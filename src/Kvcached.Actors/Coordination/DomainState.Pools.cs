@@ -6,7 +6,7 @@ using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Coordination;
 
-/// <content>Opening and closing pools on all their ranks.</content>
+/// <content>Opening pools on all their ranks, and how long each phase of a pool may take.</content>
 internal sealed partial class DomainState
 {
     /// <summary>A rank opened or closed a pool, or could not.</summary>
@@ -35,7 +35,11 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (pool.Phase == PoolPhase.Opening)
+        if (pool.Phase == PoolPhase.Reopening)
+        {
+            OwnerTold(pool, rank, answer);
+        }
+        else if (pool.Phase == PoolPhase.Opening)
         {
             if (!answer.IsOpen)
             {
@@ -76,6 +80,12 @@ internal sealed partial class DomainState
             if (other.Owner == session.Id && other.Spec == spec && other.Phase == PoolPhase.Ready)
             {
                 Answer(new EngineProtocol.PoolOpened(session.Id, request.Request, other.Id, [.. other.Table.Enumerate()]));
+                return;
+            }
+
+            if (other.OrphanedUntil is not null)
+            {
+                Reopen(request, session, other);
                 return;
             }
 
@@ -128,9 +138,14 @@ internal sealed partial class DomainState
             return new Refusal(RefusalReason.BadGeometry, "A pool needs a geometry and a name of 1 to 64 letters, digits, dots, dashes or underscores.");
         }
 
-        if (spec.Target != PoolTarget.Host)
+        if (spec.Target is not (PoolTarget.Host or PoolTarget.Worker))
         {
-            return new Refusal(RefusalReason.NotSupported, $"Pool '{spec.Name}': target {spec.Target} needs workers to attach, which these hosts don't take. Use target Host.");
+            return new Refusal(RefusalReason.NotSupported, $"Pool '{spec.Name}': there is no target {spec.Target}; use Host or Worker.");
+        }
+
+        if (spec.OwnerUserId is < -1 or > uint.MaxValue)
+        {
+            return new Refusal(RefusalReason.NotAllowed, $"Pool '{spec.Name}': {spec.OwnerUserId} is no user id; give that of the process that opens it, or -1 for any.");
         }
 
         if (spec.Weight is < 1 or > 1_000_000 || spec.LimitBytes < 0 || spec.FloorBytes < 0 || (spec.LimitBytes > 0 && spec.FloorBytes > spec.LimitBytes))
@@ -172,14 +187,6 @@ internal sealed partial class DomainState
 
     private string NameOfEngine(SessionId owner) => _sessions.TryGetValue(owner, out var session) ? $"engine '{session.EngineName}'" : "no engine";
 
-    private void ClosePool(EngineProtocol.ClosePool request, SessionState session)
-    {
-        if (TryFindOwnPool(request, request.Pool, session, out var pool))
-        {
-            BeginClosing(pool, request, null);
-        }
-    }
-
     private void FailOpening(PoolState pool, Refusal refusal)
     {
         if (pool.Opener is { } opener)
@@ -191,133 +198,16 @@ internal sealed partial class DomainState
         BeginClosing(pool, null, null);
     }
 
-    /// <summary>From here on the pool only shrinks: requests are refused, and every rank releases all of it.</summary>
-    private void BeginClosing(PoolState pool, EngineProtocol.IRequest? closer, Refusal? because)
-    {
-        if (pool.Phase == PoolPhase.Closing)
-        {
-            return;
-        }
-
-        var reason = because ?? new Refusal(RefusalReason.UnknownPool, $"{pool.Id} is being closed.");
-        if (pool.Opener is { } opener)
-        {
-            Refuse(opener, reason);
-        }
-
-        if (pool.Flight is { } flight)
-        {
-            if (flight.Allocation is { } inFlight)
-            {
-                Refuse(inFlight.Request, reason);
-            }
-
-            AnswerFreed(pool, flight.Free);
-        }
-
-        foreach (var waiting in pool.Allocations)
-        {
-            Refuse(waiting.Request, reason);
-        }
-
-        foreach (var free in pool.Frees)
-        {
-            AnswerFreed(pool, free);
-        }
-
-        pool.Allocations.Clear();
-        pool.Frees.Clear();
-        pool.Flight = null;
-        StopWaitingForMemory(pool);
-        DropRevokesOf(pool);
-        pool.Phase = PoolPhase.Closing;
-        pool.Opener = closer;
-        pool.PhaseDeadlineAt = _now + _settings.OpenDeadline;
-        pool.PhaseAwaiting = RankSet.Empty(pool.RankCount);
-        if (because is not null)
-        {
-            _port.ToEngine(pool.Owner, new EngineProtocol.PoolWithdrawn(pool.Owner, pool.Id, because));
-        }
-
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            // A rank that is gone has nothing to release.
-            if (_ranks.ContainsKey(pool.Gpus[rank]))
-            {
-                pool.PhaseAwaiting.Add(rank);
-                SendPhaseCommand(pool, rank);
-            }
-        }
-
-        FinishClosing(pool);
-    }
-
-    private void FinishClosing(PoolState pool)
-    {
-        if (pool.PhaseAwaiting.Count > 0)
-        {
-            return;
-        }
-
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            LetGo(pool, rank);
-        }
-
-        _pools.Remove(pool.Id);
-        if (!IsOwnId(pool.Id))
-        {
-            _closedPools.Add(pool.Id);
-        }
-
-        if (_poolNames.TryGetValue(pool.Spec.Name, out var named) && named == pool.Id)
-        {
-            _poolNames.Remove(pool.Spec.Name);
-        }
-
-        if (_sessions.TryGetValue(pool.Owner, out var session))
-        {
-            session.Pools.Remove(pool.Id);
-        }
-
-        if (pool.Opener is { } closer)
-        {
-            Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
-        }
-
-        MemoryWasFreed();
-    }
-
-    private void LetGo(PoolState pool, int rank)
-    {
-        if (_ranks.TryGetValue(pool.Gpus[rank], out var view))
-        {
-            view.Ledger.Forget(pool.Id);
-        }
-    }
-
-    private void SendPhaseCommand(PoolState pool, int rank)
-    {
-        pool.Progress[rank].SentAt = _now;
-        RankProtocol.ICommand? command = pool.Phase switch
-        {
-            PoolPhase.Opening => new RankProtocol.OpenRankPool(Epoch, pool.Id, rank, pool.Spec, pool.Owner),
-            PoolPhase.Closing => new RankProtocol.CloseRankPool(Epoch, pool.Id),
-            PoolPhase.Stopped => new RankProtocol.InstallTable(Epoch, pool.Id, pool.Seq, pool.Entries()),
-            _ => null,
-        };
-        if (command is not null)
-        {
-            _port.ToRank(pool.Gpus[rank], command);
-        }
-    }
-
     private void ExpirePhase(PoolState pool)
     {
         if (pool.Phase == PoolPhase.Opening && _now >= pool.PhaseDeadlineAt)
         {
             var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
             FailOpening(pool, new Refusal(RefusalReason.DeadlineExceeded, $"{missing} didn't open pool '{pool.Spec.Name}' within {_settings.OpenDeadline.TotalSeconds:0.#} s."));
+        }
+        else if (pool.Phase == PoolPhase.Reopening && _now >= pool.PhaseDeadlineAt)
+        {
+            GiveUpReopening(pool);
         }
         else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt)
         {

@@ -45,7 +45,7 @@ internal sealed partial class DomainState
         {
             if (known.Incarnation == registration.Incarnation)
             {
-                known.IsReachable = true;
+                SetReachable(known, true);
                 if (!known.HasReported)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
@@ -78,6 +78,7 @@ internal sealed partial class DomainState
         }
 
         view.HasReported = true;
+        _ranksVersion++;
         foreach (var pool in report.Pools)
         {
             TakeReport(view, pool);
@@ -87,7 +88,7 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
-            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Recovering))
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering))
             {
                 Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
             }
@@ -102,7 +103,7 @@ internal sealed partial class DomainState
         _now = now;
         if (IsCurrent(gpu, incarnation))
         {
-            _ranks[gpu].IsReachable = isReachable;
+            SetReachable(_ranks[gpu], isReachable);
             foreach (var pool in _pools.Values.ToArray())
             {
                 Pump(pool);
@@ -154,11 +155,23 @@ internal sealed partial class DomainState
     public void QuarantineCleared(TimeSpan now, RankProtocol.QuarantineCleared reply)
     {
         _now = now;
-        if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault && pool.RankOf(reply.Gpu) is var rank and >= 0)
+
+        // A rank that has closed the pool has no account of it any more; its last words may come late.
+        if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault
+            && pool.Phase != PoolPhase.Closing && pool.RankOf(reply.Gpu) is var rank and >= 0)
         {
             SettleLeaving(pool, rank, reply.Extents, []);
             MemoryWasFreed();
             Pump(pool);
+        }
+    }
+
+    private void SetReachable(RankView view, bool isReachable)
+    {
+        if (view.IsReachable != isReachable)
+        {
+            view.IsReachable = isReachable;
+            _ranksVersion++;
         }
     }
 
@@ -172,6 +185,8 @@ internal sealed partial class DomainState
         {
             Version = _ranksVersion,
             Views = views,
+            Accounts = [.. views.Select(view => view?.Ledger.FindAccount(pool.Id))],
+            Unavailable = pool.Gpus.Where((_, rank) => views[rank] is not { IsAvailable: true }).Cast<GpuId?>().FirstOrDefault(),
             LargestOrders = [.. Enumerable.Range(0, pool.PageIds.Length).Select(group => LargestOrder(pool, views, group))],
         };
     }

@@ -75,7 +75,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        EnqueueFree(pool, new PendingFree(request, request.Extents, _now));
+        EnqueueFree(pool, new PendingFree(request, request.Extents, request.Fence, _now));
         Pump(pool);
     }
 
@@ -146,7 +146,7 @@ internal sealed partial class DomainState
         var granted = pool.InheritedBy(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
         if (!granted.IsEmpty)
         {
-            EnqueueFree(pool, new PendingFree(null, granted, _now));
+            EnqueueFree(pool, new PendingFree(null, granted, EngineStep.None, _now));
         }
     }
 
@@ -157,7 +157,7 @@ internal sealed partial class DomainState
             return OutOfMemory(pool, waiting);
         }
 
-        if (pool.Phase != PoolPhase.Recovering && FindUnavailableRank(pool) is { } gpu)
+        if (pool.Phase != PoolPhase.Recovering && RanksOf(pool).Unavailable is { } gpu)
         {
             return new Refusal(RefusalReason.RankUnavailable, $"{gpu} couldn't be reached before the deadline of {waiting.Request.Deadline.TotalMilliseconds:0} ms.");
         }
@@ -168,20 +168,6 @@ internal sealed partial class DomainState
             PoolPhase.Recovering => new Refusal(RefusalReason.Recovering, $"Not every rank of {pool.Id} has said yet what it holds. Try again."),
             _ => new Refusal(RefusalReason.PoolStopped, $"The table of {pool.Id} was being installed anew for {waiting.Request.Deadline.TotalMilliseconds:0} ms. Try again."),
         };
-    }
-
-    private GpuId? FindUnavailableRank(PoolState pool)
-    {
-        var views = RanksOf(pool).Views;
-        for (var rank = 0; rank < views.Length; rank++)
-        {
-            if (views[rank] is not { IsAvailable: true })
-            {
-                return pool.Gpus[rank];
-            }
-        }
-
-        return null;
     }
 
     private void AnswerFreed(PoolState pool, PendingFree? free)

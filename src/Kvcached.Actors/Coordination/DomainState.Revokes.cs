@@ -33,13 +33,26 @@ internal sealed partial class DomainState
         var givenUp = answer.GivenUp.IsDefault
             ? []
             : answer.GivenUp.Distinct().Where(e => pool.Holds(e) && !IsBeingFreed(pool, e)).ToImmutableArray();
+        RaiseFences(pool, answer);
         if (givenUp.Length > 0)
         {
-            EnqueueFree(pool, new PendingFree(null, givenUp, now));
+            EnqueueFree(pool, new PendingFree(null, givenUp, answer.Fence, now));
             Pump(pool);
         }
 
         MemoryWasFreed();
+    }
+
+    /// <summary>Extents that are returned and revoked at once leave after the later of the two fences.</summary>
+    private static void RaiseFences(PoolState pool, EngineProtocol.RevokeAnswered answer)
+    {
+        foreach (var free in pool.Frees)
+        {
+            if (!answer.GivenUp.IsDefault && free.Extents.Any(e => answer.GivenUp.Contains(e)))
+            {
+                free.Fence = EngineStep.Later(free.Fence, answer.Fence);
+            }
+        }
     }
 
     /// <summary>

@@ -7,6 +7,9 @@ namespace Kvcached.Actors.Coordination;
 /// <content>Sessions of engines, and the door that every request passes.</content>
 internal sealed partial class DomainState
 {
+    /// <summary>Pools of earlier coordinators that engines were told are gone, at most. One more than that, and a late rank's pool may lie idle with its session.</summary>
+    private const int MaxDeniedPools = 10_000;
+
     /// <summary>Opens a session or renews its lease.</summary>
     public void OpenSession(TimeSpan now, EngineProtocol.OpenSession command)
     {
@@ -22,6 +25,13 @@ internal sealed partial class DomainState
         {
             _port.ToEngine(command.Session, new EngineProtocol.SessionRefused(command.Session, new Refusal(
                 RefusalReason.UnknownSession, "A session needs an id other than zero and an engine name of 1 to 64 characters.")));
+            return;
+        }
+
+        if (_endedSessions.Contains(command.Session))
+        {
+            _port.ToEngine(command.Session, new EngineProtocol.SessionRefused(command.Session, new Refusal(
+                RefusalReason.UnknownSession, $"{command.Session} was not renewed within {_settings.SessionLease.TotalSeconds:0.#} s and is over. Open a new one.")));
             return;
         }
 
@@ -136,6 +146,7 @@ internal sealed partial class DomainState
             case EngineProtocol.OpenPool open:
                 var isUnclear = open.Spec?.Name is { } name && _poolNames.TryGetValue(name, out var named)
                     && _pools[named] is var other && other.Owner == request.Session && !IsOwnId(named) && other.Phase is PoolPhase.Recovering or PoolPhase.Stopped;
+                isUnclear = isUnclear || IsOrphanAtWork(open);
                 return isUnclear || IsSettling;
             case EngineProtocol.AllocatePages allocate:
                 return !_pools.ContainsKey(allocate.Pool) && MayTurnUp(allocate.Pool, isKnownSession);
@@ -157,6 +168,11 @@ internal sealed partial class DomainState
             return true;
         }
 
+        if (pool is null && !IsOwnId(id) && _deniedPools.Count < MaxDeniedPools)
+        {
+            _deniedPools.Add(id);
+        }
+
         Refuse(request, RefusalReason.UnknownPool, $"{id} is no open pool of {session.Id}; it may have been closed or withdrawn.");
         return false;
     }
@@ -165,12 +181,27 @@ internal sealed partial class DomainState
     {
         foreach (var id in session.Pools.ToArray())
         {
-            if (_pools.TryGetValue(id, out var pool))
+            if (!_pools.TryGetValue(id, out var pool))
             {
-                BeginClosing(pool, null, why is null ? null : new Refusal(RefusalReason.UnknownSession, why));
+                continue;
+            }
+
+            var because = why is null ? null : new Refusal(RefusalReason.UnknownSession, why);
+            if (because is not null && CanBeOrphaned(pool))
+            {
+                Orphan(pool, because);
+            }
+            else
+            {
+                BeginClosing(pool, null, because);
             }
         }
 
         _sessions.Remove(session.Id);
+        if (why is not null)
+        {
+            // Its engine may not have noticed: it must not go on as if its pools were its own.
+            _endedSessions.Add(session.Id);
+        }
     }
 }

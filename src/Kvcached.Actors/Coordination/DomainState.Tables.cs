@@ -94,7 +94,15 @@ internal sealed partial class DomainState
             pool = new PoolState(report.Pool, report.Spec, report.Owner, PoolPhase.Recovering, _settings) { PhaseDeadlineAt = _now + _settings.RecoveryDeadline };
             _pools.Add(pool.Id, pool);
             _poolNames.TryAdd(report.Spec.Name, pool.Id);
-            AdoptSession(report);
+            if (_deniedPools.Contains(report.Pool))
+            {
+                // Its engine was told that it is gone, and has dropped it.
+                LoseOwner(pool);
+            }
+            else
+            {
+                AdoptSession(report);
+            }
         }
 
         var rank = pool.RankOf(view.Gpu);
@@ -115,6 +123,12 @@ internal sealed partial class DomainState
             }
 
             pool.Reports[rank] = report;
+            if (report.Owner != pool.Owner && pool.OrphanedUntil is null)
+            {
+                // It was being taken over when its coordinator ended: whoever did that asks again.
+                LoseOwner(pool);
+            }
+
             if (pool.Reports.Count == pool.RankCount)
             {
                 Reconcile(pool);
@@ -145,6 +159,8 @@ internal sealed partial class DomainState
             var held = pool.Reports[rank].Entries.Select(e => e.Extent).ToHashSet();
             seen.UnionWith(held);
             pool.RaiseGenerationsTo(pool.Reports[rank].HighestGeneration);
+            pool.Honour(pool.Reports[rank].Fence);
+            SetWorker(pool, rank, pool.Reports[rank].Worker);
             foreach (var missing in common.Keys.Where(e => !held.Contains(e)).ToArray())
             {
                 common.Remove(missing);
@@ -198,6 +214,8 @@ internal sealed partial class DomainState
 
     private bool TryRestoreLedgers(PoolState pool)
     {
+        // Its accounts are opened only now.
+        pool.Ranks = null;
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
             var view = _ranks[pool.Gpus[rank]];

@@ -20,6 +20,8 @@ internal sealed partial class DomainState
     private readonly Dictionary<PoolId, PoolState> _pools = [];
     private readonly Dictionary<string, PoolId> _poolNames = new(StringComparer.Ordinal);
     private readonly HashSet<PoolId> _closedPools = [];
+    private readonly HashSet<SessionId> _endedSessions = [];
+    private readonly HashSet<PoolId> _deniedPools = [];
     private readonly TimeSpan _startedAt;
     private TimeSpan _now;
     private int _lastPoolSerial;
@@ -58,6 +60,8 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);
+            ExpireOrphan(pool);
+            ExpireWorkers(pool);
             ExpireFlight(pool);
             ExpireAllocations(pool);
             ExpireFrees(pool);

@@ -6,7 +6,9 @@ namespace Kvcached.Actors.Coordination;
 /// <summary>Moves that the coordinator has made sure of: a refusal is a bug in its bookkeeping, and must not be passed over.</summary>
 internal static class LedgerExtensions
 {
-    public static void Commit(this GpuLedger ledger, PoolId pool, long bytes) => Must(ledger.TryCommit(pool, bytes, out var refusal), refusal);
+    public static void Commit(this LedgerAccount account, long bytes) => Must(account.TryCommit(bytes, out var refusal), refusal);
+
+    public static void Cancel(this LedgerAccount account, long bytes) => Must(account.TryCancel(bytes, out var refusal), refusal);
 
     public static void Cancel(this GpuLedger ledger, PoolId pool, long bytes) => Must(ledger.TryCancel(pool, bytes, out var refusal), refusal);
 

@@ -103,6 +103,9 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case RankProtocol.QuarantineCleared cleared:
                 domain.QuarantineCleared(Now, cleared);
                 return true;
+            case RankProtocol.WorkerChanged changed:
+                domain.WorkerChanged(Now, changed);
+                return true;
             case RankProtocol.EpochRefused refused:
                 domain.EpochRefused(Now, refused);
                 return true;
@@ -169,6 +172,11 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         {
             _links[registration.Gpu] = (new ActorRankLink(registration.Mapper, Self), registration.Mapper, registration.Incarnation);
             Context.WatchWith(registration.Mapper, new MapperEnded(registration.Gpu, registration.Mapper));
+            if (known.Mapper is not null && known.Incarnation == registration.Incarnation)
+            {
+                // A mapper that took another's place must know whom to tell news; what it reports then is known already.
+                registration.Mapper.Tell(new RankProtocol.ReportRank(domain.Epoch), Self);
+            }
         }
 
         domain.RegisterRank(Now, registration, AddressOf(registration.Mapper).ToString());

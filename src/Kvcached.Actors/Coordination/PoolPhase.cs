@@ -6,6 +6,9 @@ internal enum PoolPhase
     /// <summary>Its ranks are reserving their arenas; no grants yet.</summary>
     Opening,
 
+    /// <summary>Its ranks are being told of its new owner; no grants until all know it.</summary>
+    Reopening,
+
     /// <summary>Found on ranks by a new coordinator that doesn't know yet what all of them hold.</summary>
     Recovering,
 

@@ -39,14 +39,29 @@ internal sealed class PoolState
         Table = new PageTable(geometry.VirtualPageCounts);
         Log = new DecisionLog(settings.MaxLoggedDecisions);
         Leaving = new LeavingExtents(RankCount);
-        Progress = [.. Enumerable.Range(0, RankCount).Select(_ => new RankProgress())];
+        Workers = new WorkerView[RankCount];
+        Progress = new RankProgress[RankCount];
+        BytesPerPageId = [.. Enumerable.Range(0, PageIds.Length).Select(group => Layouts.Select(l => l.ShapeOf(group).BytesPerPageId).ToImmutableArray())];
     }
 
     public PoolId Id { get; }
 
     public PoolSpec Spec { get; }
 
+    /// <summary>The session that owns it; default while it has none.</summary>
     public SessionId Owner { get; set; }
+
+    /// <summary>For a pool that has lost its owner, how long another session may take it over; null while it has one.</summary>
+    public TimeSpan? OrphanedUntil { get; set; }
+
+    /// <summary>The latest fence of anything that has left the pool.</summary>
+    public EngineStep Fence { get; private set; }
+
+    /// <summary>By rank number; of no meaning where hosts map the pages.</summary>
+    public WorkerView[] Workers { get; }
+
+    /// <summary>True when the engine's workers map its pages.</summary>
+    public bool NeedsWorkers => Spec.Target == PoolTarget.Worker;
 
     public PoolPhase Phase { get; set; }
 
@@ -62,6 +77,9 @@ internal sealed class PoolState
     public ImmutableArray<int> RanksInGpuOrder { get; }
 
     public ImmutableArray<ArenaLayout> Layouts { get; }
+
+    /// <summary>Bytes that one page id takes, by KV group and rank.</summary>
+    public ImmutableArray<ImmutableArray<long>> BytesPerPageId { get; }
 
     /// <summary>Page ids of each KV group.</summary>
     public ImmutableArray<ExtentAllocator> PageIds { get; }
@@ -82,7 +100,8 @@ internal sealed class PoolState
 
     public LeavingExtents Leaving { get; }
 
-    public ImmutableArray<RankProgress> Progress { get; }
+    /// <summary>How far each rank has come; every decision goes through all of them.</summary>
+    public RankProgress[] Progress { get; }
 
     /// <summary>Extents without a used block, as the engine last said.</summary>
     public ImmutableArray<IdleExtent> Warm { get; set; } = [];
@@ -157,6 +176,8 @@ internal sealed class PoolState
     public bool Holds(in Extent extent) =>
         _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent;
 
+    public void Honour(EngineStep fence) => Fence = EngineStep.Later(Fence, fence);
+
     /// <summary>Generations go on above that one.</summary>
     public void RaiseGenerationsTo(uint generation) => _generations.RaiseTo(generation);
 
@@ -170,8 +191,17 @@ internal sealed class PoolState
 
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
 
+    /// <summary>The worker of one rank, as its rank tells.</summary>
+    internal struct WorkerView
+    {
+        public RankWorker Standing { get; set; }
+
+        /// <summary>Since when it has been gone; null while it is attached, or none has been.</summary>
+        public TimeSpan? GoneAt { get; set; }
+    }
+
     /// <summary>How far one rank has come.</summary>
-    internal sealed class RankProgress
+    internal struct RankProgress
     {
         /// <summary>The rank has answered every decision up to this one.</summary>
         public long AnsweredThrough { get; set; }

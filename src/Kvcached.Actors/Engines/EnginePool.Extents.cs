@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Scheduling;
 
 namespace Kvcached.Actors.Engines;
 
@@ -13,20 +14,10 @@ internal sealed partial class EnginePool
     {
         lock (_lock)
         {
-            if (_withdrawn is not null)
+            if (_withdrawn is null)
             {
-                return;
+                _blocks.Add(extents, Now);
             }
-
-            foreach (var extent in extents)
-            {
-                if (extent.Group < _blocks.Length)
-                {
-                    _blocks[extent.Group].AddExtent(extent, Now);
-                }
-            }
-
-            _warmVersion++;
         }
     }
 
@@ -35,13 +26,8 @@ internal sealed partial class EnginePool
     {
         lock (_lock)
         {
-            ImmutableArray<Extent> givenUp =
-            [
-                .. extents.Where(e => e.Group >= 0 && e.Group < _blocks.Length
-                    && _blocks[e.Group].TryGiveUp(e, evictCached: false, out _) == GiveUpResult.GivenUp),
-            ];
+            var givenUp = _blocks.GiveUp(extents, evictCached: false).Extents;
             _revokedExtents += givenUp.Length;
-            _warmVersion += givenUp.Length;
             return givenUp;
         }
     }
@@ -51,7 +37,7 @@ internal sealed partial class EnginePool
     {
         lock (_lock)
         {
-            return [.. extents.Where(e => e.Group < 0 || e.Group >= _blocks.Length || !_blocks[e.Group].Holds(e))];
+            return _blocks.FindForeign(extents);
         }
     }
 
@@ -70,53 +56,23 @@ internal sealed partial class EnginePool
         lock (_lock)
         {
             warm = [];
-            if (_withdrawn is not null || _warmVersion == _reportedWarmVersion)
+            if (_withdrawn is not null || _blocks.WarmVersion == _reportedWarmVersion)
             {
                 return false;
             }
 
-            _reportedWarmVersion = _warmVersion;
-            var now = Now;
-            warm = [.. _blocks.SelectMany(WarmOf).Select(w => new IdleExtent(w.Extent, now - w.LastUse.Time))];
+            _reportedWarmVersion = _blocks.WarmVersion;
+            warm = _blocks.FindIdle(Now, withCached: false);
             return true;
         }
     }
 
-    private static WarmExtent[] WarmOf(BlockAllocator blocks)
-    {
-        var warm = new WarmExtent[blocks.WarmExtentCount];
-        return warm[..blocks.CopyWarm(warm)];
-    }
-
-    private static int WarmPages(BlockAllocator blocks) => WarmOf(blocks).Sum(w => w.Extent.PageCount);
-
     /// <summary>Takes warm extents out of the allocator, longest idle first, until so many warm pages are left.</summary>
-    private ImmutableArray<Extent> TakeWarm(int group, int warmPagesToKeep, TimeSpan minimumIdle)
+    private GivenUpExtents TakeWarm(int group, int warmPagesToKeep, TimeSpan minimumIdle)
     {
         lock (_lock)
         {
-            if (_withdrawn is not null)
-            {
-                return [];
-            }
-
-            var blocks = _blocks[group];
-            var warm = WarmOf(blocks);
-            var left = warm.Sum(w => w.Extent.PageCount);
-            var taken = ImmutableArray.CreateBuilder<Extent>();
-            foreach (var candidate in warm.OrderBy(w => w.LastUse.Time))
-            {
-                var isLongEnough = Now - candidate.LastUse.Time >= minimumIdle;
-                if (isLongEnough && left - candidate.Extent.PageCount >= warmPagesToKeep
-                    && blocks.TryGiveUp(candidate.Extent, evictCached: false, out _) == GiveUpResult.GivenUp)
-                {
-                    left -= candidate.Extent.PageCount;
-                    taken.Add(candidate.Extent);
-                    _warmVersion++;
-                }
-            }
-
-            return taken.ToImmutable();
+            return _withdrawn is null ? _blocks.TakeWarm(group, warmPagesToKeep, minimumIdle, Now) : GivenUpExtents.None;
         }
     }
 }

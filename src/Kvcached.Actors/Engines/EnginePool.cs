@@ -6,6 +6,7 @@ using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Scheduling;
 
 namespace Kvcached.Actors.Engines;
 
@@ -16,7 +17,7 @@ internal sealed partial class EnginePool : IEnginePool
     private readonly TimeProvider _time;
     private readonly long _origin;
     private readonly Lock _lock = new();
-    private readonly ImmutableArray<BlockAllocator> _blocks;
+    private readonly PoolBlocks _blocks;
     private readonly ImmutableArray<ArenaLayout> _layouts;
     private readonly RecentLatencies _mapLatencies = new();
     private readonly RecentLatencies _unmapLatencies = new();
@@ -26,8 +27,7 @@ internal sealed partial class EnginePool : IEnginePool
     private long _refusals;
     private long _revokedExtents;
     private long _decisions;
-    private int _warmVersion;
-    private int _reportedWarmVersion;
+    private long _reportedWarmVersion;
 
     public EnginePool(PoolId id, PoolSpec spec, ImmutableArray<Extent> mapped, EngineSessionHandle session, TimeProvider time)
     {
@@ -37,7 +37,7 @@ internal sealed partial class EnginePool : IEnginePool
         _time = time;
         _origin = time.GetTimestamp();
         var geometry = spec.Geometry;
-        _blocks = [.. geometry.VirtualPageCounts.Select((pages, group) => new BlockAllocator(geometry.SlotsOf(group), pages, group))];
+        _blocks = new PoolBlocks(geometry);
         _layouts = [.. Enumerable.Range(0, geometry.Ranks.Length).Select(rank => ArenaLayout.Create(geometry, rank))];
         _dataCheck = new DataCheckClient(id, [.. geometry.Ranks.Select(r => r.Gpu)], session);
         Add(mapped);
@@ -64,13 +64,7 @@ internal sealed partial class EnginePool : IEnginePool
     {
         lock (_lock)
         {
-            if (_withdrawn is not null || !_blocks[group].TryAllocate(blocks))
-            {
-                return false;
-            }
-
-            _warmVersion++;
-            return true;
+            return _withdrawn is null && _blocks.TryAllocate(group, blocks);
         }
     }
 
@@ -78,14 +72,10 @@ internal sealed partial class EnginePool : IEnginePool
     {
         lock (_lock)
         {
-            var fault = _blocks[group].Free(blocks, new LastUse(0, Now));
-            if (fault.IsNone)
-            {
-                _warmVersion++;
-                return null;
-            }
-
-            return $"{blocks[fault.Index]} of {Id} group {group} can't be freed: {fault.Kind}. None of the {blocks.Length} blocks was freed.";
+            var fault = _blocks.Free(group, blocks, new LastUse(0, Now));
+            return fault.IsNone
+                ? null
+                : $"{blocks[fault.Index]} of {Id} group {group} can't be freed: {fault.Kind}. None of the {blocks.Length} blocks was freed.";
         }
     }
 
@@ -120,7 +110,7 @@ internal sealed partial class EnginePool : IEnginePool
 
         var started = _time.GetTimestamp();
         var result = await _session.RequestAsync(
-            (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, Id, leaving, EngineStep.None),
+            (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, Id, leaving.Extents, leaving.Fence),
             TimeSpan.FromSeconds(30), cancellation).ConfigureAwait(false);
         lock (_lock)
         {
@@ -128,13 +118,13 @@ internal sealed partial class EnginePool : IEnginePool
             {
                 _decisions++;
                 _unmapLatencies.Add(_time.GetElapsedTime(started).TotalMilliseconds);
-                return new EngineResult<int>(leaving.Sum(e => e.PageCount), null);
+                return new EngineResult<int>(leaving.PageCount, null);
             }
 
             var refusal = RefusalOf(result);
             if (refusal.Reason == RefusalReason.Busy)
             {
-                Add(leaving);
+                Add(leaving.Extents);
             }
 
             return refusal;
@@ -152,11 +142,11 @@ internal sealed partial class EnginePool : IEnginePool
         lock (_lock)
         {
             return new EnginePoolStats(
-                _blocks.Sum(b => b.HeldPageCount),
-                [.. _layouts.Select(layout => _blocks.Sum(b => layout.ShapeOf(b.Group).BytesPerPageId * b.HeldPageCount))],
-                _blocks.Sum(b => (long)b.UsedBlockCount),
-                [.. _layouts.Select(layout => _blocks.Sum(b => layout.ShapeOf(b.Group).BytesPerBlock * b.UsedBlockCount))],
-                _blocks.Sum(WarmPages),
+                _blocks.MappedPageCount,
+                [.. _layouts.Select(layout => _blocks.Groups.Sum(b => layout.ShapeOf(b.Group).BytesPerPageId * b.HeldPageCount))],
+                _blocks.Groups.Sum(b => (long)b.UsedBlockCount),
+                [.. _layouts.Select(layout => _blocks.Groups.Sum(b => layout.ShapeOf(b.Group).BytesPerBlock * b.UsedBlockCount))],
+                Enumerable.Range(0, _blocks.GroupCount).Sum(_blocks.WarmPagesOf),
                 _grants, _refusals, _revokedExtents, _decisions, _mapLatencies.ToImmutableArray(), _unmapLatencies.ToImmutableArray());
         }
     }

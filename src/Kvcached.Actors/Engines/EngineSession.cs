@@ -111,7 +111,11 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
                 _opened.TrySetResult(null);
                 break;
             case EngineProtocol.SessionRefused refused:
-                _opened.TrySetResult(refused.Refusal);
+                if (!_opened.TrySetResult(refused.Refusal))
+                {
+                    End(refused.Refusal);
+                }
+
                 break;
             case EngineProtocol.PoolWithdrawn withdrawn:
                 Withdraw(withdrawn.Pool, withdrawn.Refusal);

@@ -19,14 +19,23 @@ public static class KvcachedAkkaExtensions
     /// <param name="builder">Builder of a system named <see cref="KvcachedNames.ActorSystem"/>.</param>
     /// <param name="options">Checked options.</param>
     /// <param name="pages">The rank's memory; it outlives the actor system.</param>
-    public static AkkaConfigurationBuilder AddKvcached(this AkkaConfigurationBuilder builder, RankHostOptions options, PagePool pages)
+    public static AkkaConfigurationBuilder AddKvcached(this AkkaConfigurationBuilder builder, RankHostOptions options, PagePool pages) =>
+        builder.AddKvcached(options, new RankState(pages));
+
+    /// <inheritdoc cref="AddKvcached(AkkaConfigurationBuilder, RankHostOptions, PagePool)"/>
+    /// <param name="builder">Builder of a system named <see cref="KvcachedNames.ActorSystem"/>.</param>
+    /// <param name="options">Checked options.</param>
+    /// <param name="state">
+    /// The rank's memory and what is known of it; it outlives the actor system. A gateway tells of engine workers by its <see cref="RankState.Workers"/>.
+    /// </param>
+    public static AkkaConfigurationBuilder AddKvcached(this AkkaConfigurationBuilder builder, RankHostOptions options, RankState state)
     {
         ArgumentNullException.ThrowIfNull(options);
         return builder
             .AddHocon(KvcachedHocon.LoadDefaults(), HoconAddMode.Append)
             .AddKvcachedCluster(options)
             .AddPoolCoordinator(options)
-            .AddRank(options, new RankState(pages));
+            .AddRank(options, state);
     }
 
     private static AkkaConfigurationBuilder AddKvcachedCluster(this AkkaConfigurationBuilder builder, RankHostOptions options) => builder
@@ -69,6 +78,10 @@ public static class KvcachedAkkaExtensions
                     DecisionDeadline = options.DecisionDeadline,
                     SessionLease = options.SessionLease,
                     RevokeDeadline = options.RevokeDeadline,
+                    ReturnDeadline = options.ReturnDeadline,
+                    RecoveryDeadline = options.RecoveryDeadline,
+                    ReopenWindow = options.ReopenWindow,
+                    ReattachWindow = options.ReattachWindow,
                     ExtentShareDivisor = Math.Max(1, (int)Math.Round(1 / options.MaxExtentShare)),
                     MaxWaitingRequestsPerPool = options.MaxWaitingRequestsPerPool,
                 },
@@ -97,6 +110,7 @@ public static class KvcachedAkkaExtensions
                     MapperDispatcher = KvcachedHocon.GpuPinnedDispatcher,
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
+                    WorkerDeadline = options.WorkerDeadline,
                 }),
                 KvcachedNames.RankSupervisor);
             system.ActorOf(EngineGateway.Props(coordinator), KvcachedNames.EngineGateway);

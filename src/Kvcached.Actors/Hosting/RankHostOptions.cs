@@ -36,6 +36,23 @@ public sealed record RankHostOptions
     /// <summary>A session that isn't renewed for so long ends. Default 15 s.</summary>
     public TimeSpan SessionLease { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>A pool whose engine's session wasn't renewed is kept for so long, for its next scheduler to take over; zero = closed at once. Default 60 s.</summary>
+    public TimeSpan ReopenWindow { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>A pool whose worker on a rank has gone is withdrawn when none attaches there for so long. Default 60 s.</summary>
+    public TimeSpan ReattachWindow { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>An engine that returns extents is answered by then, even when their turn hasn't come. Default 10 s.</summary>
+    public TimeSpan ReturnDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>A new coordinator gives up a pool when not all its ranks have said by then what they hold. Default 60 s.</summary>
+    public TimeSpan RecoveryDeadline { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// An engine's worker carries an operation out by then; below <see cref="DecisionDeadline"/>, so that the rank can still answer in time. Default 1 s.
+    /// </summary>
+    public TimeSpan WorkerDeadline { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>An engine answers a revoke by then, or counts as having given nothing up. Default 250 ms.</summary>
     public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
 

@@ -53,7 +53,9 @@ public static class RankProtocol
     /// <summary>The rank follows a newer epoch; whoever sent the older one must step down.</summary>
     public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;
 
-    /// <summary>Reserves a pool's arena on the rank and creates its floor. Reply: <see cref="RankPoolAnswer"/> or <see cref="EpochRefused"/>.</summary>
+    /// <summary>
+    /// Reserves a pool's arena on the rank and creates its floor; where it is open in that shape, only its owner becomes this one. Reply: <see cref="RankPoolAnswer"/> or <see cref="EpochRefused"/>.
+    /// </summary>
     /// <param name="Epoch">The coordinator's epoch.</param>
     /// <param name="Pool">The pool.</param>
     /// <param name="Rank">Its rank on this GPU.</param>
@@ -71,7 +73,11 @@ public static class RankProtocol
     /// <param name="IsOpen">True when the pool is open on the rank now.</param>
     /// <param name="Refusal">Why not; null when the command succeeded.</param>
     public sealed record RankPoolAnswer(
-        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, PoolId Pool, bool IsOpen, Refusal? Refusal) : IReply;
+        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, PoolId Pool, bool IsOpen, Refusal? Refusal) : IReply
+    {
+        /// <summary>The session that owns it there; default when it isn't open.</summary>
+        public SessionId Owner { get; init; }
+    }
 
     /// <summary>A decision to carry out. Reply: <see cref="Decided"/>.</summary>
     public sealed record Decide(Decision Decision) : ICommand
@@ -83,8 +89,13 @@ public static class RankProtocol
     /// The whole table of a pool, in place of the decisions up to <paramref name="Seq"/>: the rank unmaps what isn't in it and maps what is
     /// missing. Reply: <see cref="Decided"/> with that seq.
     /// </summary>
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Seq">The decision that the table stands for.</param>
+    /// <param name="Entries">The table.</param>
+    /// <param name="Fence">The last engine step that used anything which isn't in the table any more.</param>
     public sealed record InstallTable(
-        Epoch Epoch, PoolId Pool, long Seq, ImmutableArray<TableEntry> Entries) : ICommand;
+        Epoch Epoch, PoolId Pool, long Seq, ImmutableArray<TableEntry> Entries, EngineStep Fence = default) : ICommand;
 
     /// <summary>A rank's answer to <see cref="Decide"/> or <see cref="InstallTable"/>.</summary>
     public sealed record Decided(DecisionAnswer Answer) : IReply
@@ -97,6 +108,22 @@ public static class RankProtocol
     /// <summary>Extents that were quarantined on the rank are unmapped now. Said several times, since nobody acknowledges it.</summary>
     public sealed record QuarantineCleared(
         GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
+
+    /// <summary>The pool's worker on that rank has come or gone. Said several times, as it is at that moment, since nobody acknowledges it.</summary>
+    public sealed record WorkerChanged(GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, RankWorker Worker) : IReply;
+}
+
+/// <summary>Whether a pool's worker is there that maps its pages on one rank.</summary>
+public enum RankWorker : byte
+{
+    /// <summary>None has attached yet, or the pool needs none.</summary>
+    None = 0,
+
+    /// <summary>Attached, and it has the whole table mapped.</summary>
+    Attached = 1,
+
+    /// <summary>One was attached; it is gone or can't be reached, or is catching up.</summary>
+    Gone = 2,
 }
 
 /// <summary>What a rank holds of one pool.</summary>
@@ -109,6 +136,8 @@ public static class RankProtocol
 /// <param name="Entries">Its table.</param>
 /// <param name="Quarantined">Extents that could not be unmapped yet.</param>
 /// <param name="HighestGeneration">The highest generation that it has heard of, so that a new coordinator never gives one a second time.</param>
+/// <param name="Fence">The latest fence that it has heard of: what it unmaps to follow a new coordinator's table was not used after that step.</param>
+/// <param name="Worker">Whether its worker is attached.</param>
 public sealed record RankPoolReport(
     PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner, Epoch Epoch, long LastSeq, ImmutableArray<TableEntry> Entries, ImmutableArray<Extent> Quarantined,
-    uint HighestGeneration);
+    uint HighestGeneration, EngineStep Fence = default, RankWorker Worker = RankWorker.None);

@@ -83,7 +83,7 @@ internal sealed class DataChecker : ReceiveActor
 
     private async Task<(int Corrupt, string? FirstProblem, string? Failure)> VerifyAsync(RankPool pool, int group, MappedBlocks blocks)
     {
-        if (_copierOptions.Backend == CopierBackend.Host)
+        if (_copierOptions.Backend == CopierBackend.Host && pool.IsMappedHere)
         {
             var (corrupt, first) = HostMappingVerifier.Verify(pool, group, blocks.Stamps);
             return (corrupt, first, null);

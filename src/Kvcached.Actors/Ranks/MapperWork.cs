@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
@@ -10,96 +12,130 @@ using Kvcached.Gpu.Pools;
 namespace Kvcached.Actors.Ranks;
 
 /// <summary>What the page mapper does, without the actor: checks epochs, carries decisions out on the page pool, and makes the answers.</summary>
-internal sealed class MapperWork(RankState state)
+internal sealed class MapperWork
 {
-    /// <summary>How often the coordinator is told that extents left quarantine: the message has no answer, and may be lost.</summary>
-    private const int TimesToTellCleared = 5;
+    private readonly RankState _state;
+    private readonly RankReplies _replies;
+    private readonly WorkerWork _workers;
+
+    public MapperWork(RankState state)
+    {
+        _state = state;
+        _replies = new RankReplies(state);
+        _workers = new WorkerWork(state, _replies);
+    }
 
     public RankProtocol.IReply Report(RankProtocol.ReportRank command)
     {
-        var pages = state.Pages;
-        if (IsStale(command.Epoch))
+        var pages = _state.Pages;
+        if (_replies.IsStale(command.Epoch))
         {
-            return Stale(command.Epoch);
+            return _replies.Stale(command.Epoch);
         }
 
         return new RankProtocol.RankReported(pages.Gpu, pages.Incarnation, command.Epoch,
         [
-            .. state.Pools.Values.Select(pool => new RankPoolReport(
+            .. _state.Pools.Values.Select(pool => new RankPoolReport(
                 pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
-                pool.Replica.Entries, QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration)),
+                pool.Replica.Entries, RankReplies.QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration, pool.Replica.Fence,
+                pool.Seat?.Standing ?? RankWorker.None)),
         ]);
     }
 
     public RankProtocol.IReply Open(RankProtocol.OpenRankPool command)
     {
-        if (IsStale(command.Epoch))
+        if (_replies.IsStale(command.Epoch))
         {
-            return Stale(command.Epoch);
+            return _replies.Stale(command.Epoch);
         }
 
-        if (state.Pools.TryGetValue(command.Pool, out var known))
+        if (_state.Pools.TryGetValue(command.Pool, out var known))
         {
             var isSame = known.Replica.Rank == command.Rank && known.Replica.Spec == command.Spec;
-            return Answer(command.Epoch, command.Pool, isSame, isSame
+            known.Replica.Owner = isSame ? command.Owner : known.Replica.Owner;
+            return _replies.Answer(command.Epoch, command.Pool, isSame, isSame
                 ? null
-                : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {state.Pages.Gpu} with another shape."));
+                : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {_state.Pages.Gpu} with another shape."));
         }
 
-        switch (state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes))
+        switch (_state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes, isMappedHere: command.Spec.Target == PoolTarget.Host))
         {
             case OpenRankPoolResult.Opened opened:
-                state.Add(new RankPoolState(opened.Pool, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch)));
-                return Answer(command.Epoch, command.Pool, true, null);
+                _state.Add(new RankPoolState(opened.Pool, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch),
+                    command.Spec.Target == PoolTarget.Worker ? new WorkerSeat() : null));
+                return _replies.Answer(command.Epoch, command.Pool, true, null);
             case OpenRankPoolResult.Refused refused:
-                return Answer(command.Epoch, command.Pool, false, RankRefusals.Of(refused));
+                return _replies.Answer(command.Epoch, command.Pool, false, RankRefusals.Of(refused));
             default:
                 throw new UnreachableException();
         }
     }
 
-    public RankProtocol.IReply Close(RankProtocol.CloseRankPool command)
+    /// <summary>The answer; null when it waits for the pool's worker, see <see cref="TryCollect"/>.</summary>
+    public RankProtocol.IReply? Close(RankProtocol.CloseRankPool command)
     {
-        if (IsStale(command.Epoch))
+        if (_replies.IsStale(command.Epoch))
         {
-            return Stale(command.Epoch);
+            return _replies.Stale(command.Epoch);
         }
 
-        if (state.Pages.Close(command.Pool) is CloseResult.Incomplete incomplete)
+        if (_state.Pools.TryGetValue(command.Pool, out var pool) && pool.Seat is { } seat)
+        {
+            _workers.Close(pool, seat, command);
+            return Collect(seat);
+        }
+
+        if (_state.Pages.Close(command.Pool) is CloseResult.Incomplete incomplete)
         {
             // It stays open with what is left; the coordinator asks again.
-            return Answer(command.Epoch, command.Pool, true, new Refusal(RefusalReason.DriverFailed, incomplete.Text));
+            return _replies.Answer(command.Epoch, command.Pool, true, new Refusal(RefusalReason.DriverFailed, incomplete.Text));
         }
 
-        state.Remove(command.Pool);
-        return Answer(command.Epoch, command.Pool, false, null);
+        _state.Remove(command.Pool);
+        return _replies.Answer(command.Epoch, command.Pool, false, null);
     }
 
     /// <summary>What the decision would unmap, if it is one that unmaps and comes at its turn.</summary>
     public ImmutableArray<Extent> ExtentsToUnmap(Decision decision) =>
-        decision.Kind != DecisionKind.Map && state.Pools.TryGetValue(decision.Pool, out var pool) && pool.Replica.Epoch == decision.Epoch
+        decision.Kind != DecisionKind.Map && _state.Pools.TryGetValue(decision.Pool, out var pool) && pool.Replica.Epoch == decision.Epoch
             ? [.. decision.Extents.Where(e => pool.Replica.Table.Contains(e))]
             : [];
 
     public ImmutableArray<Extent> ExtentsToUnmap(RankProtocol.InstallTable install) =>
-        !IsStale(install.Epoch) && state.Pools.TryGetValue(install.Pool, out var pool) && !IsTakenIn(pool.Replica, install)
+        !_replies.IsStale(install.Epoch) && _state.Pools.TryGetValue(install.Pool, out var pool) && !IsTakenIn(pool.Replica, install)
             ? Plan(pool, install).Unmap
             : [];
 
-    public RankProtocol.IReply Decide(Decision decision)
+    /// <inheritdoc cref="Close"/>
+    public RankProtocol.IReply? Decide(RankProtocol.Decide command)
     {
-        if (IsStale(decision.Epoch))
+        var decision = command.Decision;
+        if (_replies.IsStale(decision.Epoch))
         {
-            return Decided(decision.Pool, state.HighestEpoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
+            return _replies.Decided(decision.Pool, _state.HighestEpoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
         }
 
-        if (!state.Pools.TryGetValue(decision.Pool, out var pool))
+        if (!_state.Pools.TryGetValue(decision.Pool, out var pool))
         {
-            return Decided(decision.Pool, decision.Epoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.NeedsTable, default, null, []), 0);
+            return _replies.Decided(decision.Pool, decision.Epoch, decision.Seq, 0, new ReplicaAnswer(DecisionOutcome.NeedsTable, default, null, []), 0);
         }
 
         var replica = pool.Replica;
         var step = replica.Judge(decision);
+        if (pool.Seat is { } seat && step.Action != ReplicaAction.Answer)
+        {
+            if (step.Action == ReplicaAction.Map)
+            {
+                _workers.Map(pool, seat, command);
+            }
+            else
+            {
+                _workers.Unmap(pool, seat, command);
+            }
+
+            return Collect(seat);
+        }
+
         var microseconds = 0.0;
         ReplicaAnswer answer;
         switch (step.Action)
@@ -108,19 +144,19 @@ internal sealed class MapperWork(RankState state)
                 answer = pool.Memory.TryMap(step.Extents.AsSpan()) switch
                 {
                     MapResult.Mapped mapped => Timed(replica.Mapped(decision), mapped.DriverMicroseconds),
-                    var refused => replica.MapRefused(decision, RankRefusals.Of(refused, state.Pages.Gpu)),
+                    var refused => replica.MapRefused(decision, RankRefusals.Of(refused, _state.Pages.Gpu)),
                 };
                 break;
             case ReplicaAction.Unmap:
                 var unmapped = pool.Memory.Unmap(step.Extents.AsSpan(), keep: true);
-                answer = Timed(replica.Unmapped(decision, QuarantinedIn(pool.Memory, decision.Extents)), unmapped.DriverMicroseconds);
+                answer = Timed(replica.Unmapped(decision, RankReplies.QuarantinedIn(pool.Memory, decision.Extents)), unmapped.DriverMicroseconds);
                 break;
             default:
                 answer = step.Standing;
                 break;
         }
 
-        return Decided(decision.Pool, replica.Epoch, decision.Seq, replica.LastSeq, answer, microseconds);
+        return _replies.Decided(decision.Pool, replica.Epoch, decision.Seq, replica.LastSeq, answer, microseconds);
 
         ReplicaAnswer Timed(ReplicaAnswer taken, double spent)
         {
@@ -129,54 +165,98 @@ internal sealed class MapperWork(RankState state)
         }
     }
 
-    public RankProtocol.IReply Install(RankProtocol.InstallTable install)
+    /// <inheritdoc cref="Close"/>
+    public RankProtocol.IReply? Install(RankProtocol.InstallTable install)
     {
-        if (IsStale(install.Epoch))
+        if (_replies.IsStale(install.Epoch))
         {
-            return Decided(install.Pool, state.HighestEpoch, install.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
+            return _replies.Decided(install.Pool, _state.HighestEpoch, install.Seq, 0, new ReplicaAnswer(DecisionOutcome.StaleEpoch, default, null, []), 0);
         }
 
-        if (!state.Pools.TryGetValue(install.Pool, out var pool))
+        if (!_state.Pools.TryGetValue(install.Pool, out var pool))
         {
-            return Decided(install.Pool, install.Epoch, install.Seq, 0, new ReplicaAnswer(
-                DecisionOutcome.Refused, default, new Refusal(RefusalReason.UnknownPool, $"{state.Pages.Gpu} holds nothing of {install.Pool}."), []), 0);
+            return _replies.Decided(install.Pool, install.Epoch, install.Seq, 0, new ReplicaAnswer(
+                DecisionOutcome.Refused, default, new Refusal(RefusalReason.UnknownPool, $"{_state.Pages.Gpu} holds nothing of {install.Pool}."), []), 0);
         }
 
         var replica = pool.Replica;
         if (IsTakenIn(replica, install))
         {
-            return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, replica.AnswerOf(install.Seq), 0);
+            return _replies.Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, replica.AnswerOf(install.Seq), 0);
         }
 
         var (unmap, map) = Plan(pool, install);
+        if (pool.Seat is { } seat)
+        {
+            _workers.Install(pool, seat, install, unmap, map);
+            return Collect(seat);
+        }
+
+        replica.Honour(install.Fence);
         var unmapped = pool.Memory.Unmap(unmap.AsSpan(), keep: false);
         var answer = pool.Memory.TryMap(map.AsSpan()) switch
         {
-            MapResult.Mapped => replica.Installed(install.Epoch, install.Seq, install.Entries, QuarantinedIn(pool.Memory)),
-            var refused => replica.InstallFailed(install.Epoch, install.Seq, unmap, RankRefusals.Of(refused, state.Pages.Gpu)),
+            MapResult.Mapped => replica.Installed(install.Epoch, install.Seq, install.Entries, RankReplies.QuarantinedIn(pool.Memory)),
+            var refused => replica.InstallFailed(install.Epoch, install.Seq, unmap, RankRefusals.Of(refused, _state.Pages.Gpu)),
         };
-        return Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds);
+        return _replies.Decided(install.Pool, replica.Epoch, install.Seq, replica.LastSeq, answer, unmapped.DriverMicroseconds);
     }
+
+    /// <summary>Something about a worker. Returns the pool whose waiting command it may have settled; null when none.</summary>
+    public RankPoolState? Hear(WorkerEvent news) => _workers.Hear(news);
+
+    /// <summary>The command that waits for the pool's worker has waited too long, if it still waits.</summary>
+    public RankPoolState? Expire(PoolId id, WorkerWait wait)
+    {
+        if (!_state.Pools.TryGetValue(id, out var pool) || pool.Seat is not { } seat || seat.Wait != wait)
+        {
+            return null;
+        }
+
+        _workers.Expire(pool, seat);
+        return pool;
+    }
+
+    /// <summary>The answer of the command that waited, once it is settled.</summary>
+    public static bool TryCollect(RankPoolState pool, [NotNullWhen(true)] out RankProtocol.IReply? reply)
+    {
+        reply = pool.Seat is { } seat ? Collect(seat) : null;
+        return reply is not null;
+    }
+
+    /// <summary>What the coordinator is to hear of workers.</summary>
+    public ImmutableArray<RankProtocol.WorkerChanged> WorkerNews() =>
+    [
+        .. _state.Pools.Values.Where(p => p.Seat is { } seat && seat.TakeNews())
+            .Select(p => new RankProtocol.WorkerChanged(_state.Pages.Gpu, _state.Pages.Incarnation, p.Replica.Pool, p.Seat!.Standing)),
+    ];
 
     /// <summary>Releases kept memory that is too old, and tries quarantined extents again.</summary>
     /// <returns>What has left quarantine, now or a short while ago.</returns>
     public ImmutableArray<RankProtocol.QuarantineCleared> Housekeep()
     {
-        state.Pages.TrimKept();
-        state.Pages.RefillFloors();
-        foreach (var pool in state.Pools.Values.Where(p => !p.Memory.QuarantinedExtents.IsEmpty))
+        _state.Pages.TrimKept();
+        _state.Pages.RefillFloors();
+        foreach (var pool in _state.Pools.Values.Where(p => !p.Memory.QuarantinedExtents.IsEmpty))
         {
             var cleared = pool.Memory.RetryQuarantined().Recovered;
             if (!cleared.IsEmpty)
             {
-                state.Cleared.Add(new ClearedExtents(pool.Replica.Pool, cleared, TimesToTellCleared));
+                _state.Cleared.Add(new ClearedExtents(pool.Replica.Pool, cleared, ClearedExtents.TimesToTellAtFirst));
             }
         }
 
-        var told = state.Cleared.ToImmutableArray();
-        state.Cleared.Clear();
-        state.Cleared.AddRange(told.Where(c => c.TimesToTell > 1).Select(c => c with { TimesToTell = c.TimesToTell - 1 }));
-        return [.. told.Select(c => new RankProtocol.QuarantineCleared(state.Pages.Gpu, state.Pages.Incarnation, c.Pool, c.Extents))];
+        var told = _state.Cleared.ToImmutableArray();
+        _state.Cleared.Clear();
+        _state.Cleared.AddRange(told.Where(c => c.TimesToTell > 1).Select(c => c with { TimesToTell = c.TimesToTell - 1 }));
+        return [.. told.Select(c => new RankProtocol.QuarantineCleared(_state.Pages.Gpu, _state.Pages.Incarnation, c.Pool, c.Extents))];
+    }
+
+    private static RankProtocol.IReply? Collect(WorkerSeat seat)
+    {
+        var reply = seat.Wait?.Reply;
+        seat.Wait = reply is null ? seat.Wait : null;
+        return reply;
     }
 
     /// <summary>It comes a second time, and decisions may have followed it.</summary>
@@ -190,32 +270,4 @@ internal sealed class MapperWork(RankState state)
         var strays = pool.Memory.MappedExtents.Where(e => !pool.Replica.Table.Contains(e));
         return ([.. unmap, .. strays], map);
     }
-
-    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory) => [.. memory.QuarantinedExtents.Select(q => q.Extent)];
-
-    /// <summary>Of these extents, those that the driver would not let go.</summary>
-    private static ImmutableArray<Extent> QuarantinedIn(RankPool memory, ImmutableArray<Extent> extents)
-    {
-        var quarantined = memory.QuarantinedExtents;
-        return quarantined.IsEmpty ? [] : [.. quarantined.Select(q => q.Extent).Where(extents.Contains)];
-    }
-
-    /// <summary>Remembers the highest epoch; true for an older one.</summary>
-    private bool IsStale(Epoch epoch)
-    {
-        if (epoch > state.HighestEpoch)
-        {
-            state.HighestEpoch = epoch;
-        }
-
-        return epoch < state.HighestEpoch;
-    }
-
-    private RankProtocol.EpochRefused Stale(Epoch epoch) => new(state.Pages.Gpu, state.Pages.Incarnation, epoch, state.HighestEpoch);
-
-    private RankProtocol.RankPoolAnswer Answer(Epoch epoch, PoolId pool, bool isOpen, Refusal? refusal) =>
-        new(state.Pages.Gpu, state.Pages.Incarnation, epoch, pool, isOpen, refusal);
-
-    private RankProtocol.Decided Decided(PoolId pool, Epoch epoch, long seq, long lastSeq, ReplicaAnswer answer, double microseconds) => new(new DecisionAnswer(
-        pool, epoch, seq, lastSeq, state.Pages.Gpu, state.Pages.Incarnation, answer.Outcome, answer.Digest, answer.Refusal, answer.Quarantined, microseconds));
 }

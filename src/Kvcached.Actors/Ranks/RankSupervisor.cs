@@ -78,7 +78,7 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
     private void Start()
     {
         _mapper = Context.ActorOf(
-            PageMapper.Props(_settings.State, _settings.Holdings, _settings.DataChecker, _settings.HousekeepingInterval)
+            PageMapper.Props(_settings.State, _settings.Holdings, _settings.DataChecker, _settings.HousekeepingInterval, _settings.WorkerDeadline)
                 .WithDispatcher(_settings.MapperDispatcher),
             $"page-mapper-{++_generation}");
         Context.Watch(_mapper);

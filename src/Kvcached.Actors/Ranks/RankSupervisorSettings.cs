@@ -23,4 +23,6 @@ internal sealed record RankSupervisorSettings
     public required TimeSpan RegisterInterval { get; init; }
 
     public required TimeSpan HousekeepingInterval { get; init; }
+
+    public required TimeSpan WorkerDeadline { get; init; }
 }

@@ -14,6 +14,7 @@ public static class ControlManifests
     public const string OpenRankPool = "OpenRankPool";
     public const string CloseRankPool = "CloseRankPool";
     public const string RankPoolAnswer = "RankPoolAnswer";
+    public const string WorkerChanged = "WorkerChanged";
 
     public const string SessionRefused = "SessionRefused";
     public const string CloseSession = "CloseSession";
@@ -26,4 +27,5 @@ public static class ControlManifests
 
     public const string DescribeDomain = "DescribeDomain";
     public const string DomainDescription = "DomainDescription";
+
 }

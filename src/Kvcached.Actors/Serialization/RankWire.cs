@@ -17,6 +17,7 @@ internal static class RankWire
         writer.WriteEpoch(message.Epoch);
         writer.WritePoolId(message.Pool);
         writer.WriteInt64(message.Seq);
+        writer.WriteEngineStep(message.Fence);
         var entries = message.Entries.AsSpan();
         writer.WriteInt32(entries.Length);
         if (!writer.TryReserve((long)entries.Length * TableEntryBytes, out var room))
@@ -38,12 +39,12 @@ internal static class RankWire
     {
         message = null;
         if (!reader.TryReadEpoch(out var epoch) || !reader.TryReadPoolId(out var pool) || !reader.TryReadInt64(out var seq)
-            || !TryReadEntries(ref reader, out var entries))
+            || !reader.TryReadEngineStep(out var fence) || !TryReadEntries(ref reader, out var entries))
         {
             return false;
         }
 
-        message = new RankProtocol.InstallTable(epoch, pool, seq, entries);
+        message = new RankProtocol.InstallTable(epoch, pool, seq, entries, fence);
         return true;
     }
 

@@ -49,6 +49,7 @@ public static class WireTypes
         [typeof(RankProtocol.OpenRankPool)] = ControlManifests.OpenRankPool,
         [typeof(RankProtocol.CloseRankPool)] = ControlManifests.CloseRankPool,
         [typeof(RankProtocol.RankPoolAnswer)] = ControlManifests.RankPoolAnswer,
+        [typeof(RankProtocol.WorkerChanged)] = ControlManifests.WorkerChanged,
         [typeof(EngineProtocol.SessionRefused)] = ControlManifests.SessionRefused,
         [typeof(EngineProtocol.CloseSession)] = ControlManifests.CloseSession,
         [typeof(EngineProtocol.SessionClosed)] = ControlManifests.SessionClosed,
@@ -64,6 +65,7 @@ public static class WireTypes
     /// <summary>Types that occur inside control messages, themselves no messages. Primitives, text and Guid need no listing.</summary>
     public static ImmutableArray<Type> ControlParts { get; } =
     [
+        typeof(EngineStep),
         typeof(Epoch),
         typeof(GpuId),
         typeof(HostIncarnation),
@@ -83,6 +85,7 @@ public static class WireTypes
         typeof(KvGroupShape),
         typeof(KvGroupKind),
         typeof(RankPoolReport),
+        typeof(RankWorker),
         typeof(DomainProtocol.GpuDescription),
         typeof(DomainProtocol.PoolDescription),
         typeof(DomainProtocol.DomainCounters),

@@ -1,6 +1,12 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Kvcached.Client.Pools;
+using Kvcached.Client.Sessions;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Scheduling;
 
 namespace Kvcached.Client;
 
@@ -8,11 +14,32 @@ namespace Kvcached.Client;
 /// One pool, as its engine's scheduler sees it. Blocks of mapped pages are allocated and freed in process, without a round trip and without
 /// managed memory; growth and return go through the coordinator in whole extents. Thread-safe.
 /// </summary>
-/// <remarks>Groups are numbered from 0 in the order of the geometry; one out of range throws <see cref="ArgumentOutOfRangeException"/>.</remarks>
-public sealed class KvPool : IDisposable
+/// <remarks>
+/// Groups are numbered from 0 in the order of the geometry; one out of range throws <see cref="ArgumentOutOfRangeException"/>. Handlers of events
+/// must not throw, and must not call what waits for the coordinator (<see cref="Grow"/> and the like is refused there).
+/// </remarks>
+public sealed partial class KvPool : IDisposable
 {
-    private KvPool()
+    private readonly ISessionPort _port;
+    private readonly long _origin;
+    private readonly Lock _lock = new();
+    private readonly PoolBlocks _blocks;
+    private readonly EvictionQueue _evictions = new();
+    private readonly ImmutableArray<ArenaLayout> _layouts;
+    private readonly GroupState[] _groups;
+    private readonly HashSet<Extent> _inherited = [];
+    private BlockId[] _untagged = new BlockId[64];
+    private TagFile? _journal;
+    private Refusal? _withdrawn;
+    private BlockEvictedHandler? _evicted;
+
+    internal KvPool(PoolId id, PoolSpec spec, KvPoolOptions options, ISessionPort port)
     {
+        (Id, Spec, Options, _port) = (id, spec, options, port);
+        _origin = port.Time.GetTimestamp();
+        _blocks = new PoolBlocks(spec.Geometry, _evictions);
+        _layouts = [.. Enumerable.Range(0, spec.Geometry.Ranks.Length).Select(rank => ArenaLayout.Create(spec.Geometry, rank))];
+        _groups = [.. Enumerable.Range(0, spec.Geometry.GroupCount).Select(group => new GroupState(spec.Geometry, group, options))];
     }
 
     /// <summary>A cached block that was evicted. Called without any lock held, by the thread that evicted: the caller's, or the library's.</summary>
@@ -21,40 +48,83 @@ public sealed class KvPool : IDisposable
     /// <summary>Cached blocks were evicted: to allocate, by the cap, or because their memory was given up. Also for <see cref="Evict"/>.</summary>
     public event BlockEvictedHandler? Evicted
     {
-        add => throw new NotImplementedException();
-        remove => throw new NotImplementedException();
+        add
+        {
+            lock (_lock)
+            {
+                _evicted += value;
+                _evictions.IsHeard = _evicted is not null;
+            }
+        }
+
+        remove
+        {
+            lock (_lock)
+            {
+                _evicted -= value;
+                _evictions.IsHeard = _evicted is not null;
+            }
+        }
     }
 
     /// <summary>The domain is short of memory and asked for some back. Called by the library's thread, after it answered.</summary>
-    public event Action<ShrinkAsked>? ShrinkAsked
-    {
-        add => throw new NotImplementedException();
-        remove => throw new NotImplementedException();
-    }
+    public event Action<ShrinkAsked>? ShrinkAsked;
 
     /// <summary>The pool is gone without having been closed: its blocks must not be used any more. Called once, by the library's thread.</summary>
-    public event Action<Refusal>? WithdrawnByDomain
-    {
-        add => throw new NotImplementedException();
-        remove => throw new NotImplementedException();
-    }
+    public event Action<Refusal>? WithdrawnByDomain;
 
-    public PoolId Id => throw new NotImplementedException();
+    public PoolId Id { get; }
 
-    public PoolSpec Spec => throw new NotImplementedException();
+    public PoolSpec Spec { get; }
 
-    public KvPoolOptions Options => throw new NotImplementedException();
+    public KvPoolOptions Options { get; }
 
-    public int GroupCount => throw new NotImplementedException();
+    public int GroupCount => _groups.Length;
 
     /// <summary>Why the pool can't be used any more: withdrawn, closed, or the session's lease is (nearly) over. Null while it can.</summary>
-    public Refusal? Withdrawn => throw new NotImplementedException();
+    public Refusal? Withdrawn
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _withdrawn ?? FindFence();
+            }
+        }
+    }
+
+    private TimeSpan Now => _port.Time.GetElapsedTime(_origin);
 
     /// <summary>
     /// Takes exactly <c>blocks.Length</c> blocks from mapped pages, the fullest extents first; false, and none taken, when there are too few or the
     /// pool can't be used (<see cref="Withdrawn"/>). Evicts cached blocks when <see cref="KvPoolOptions.IsEvictingToAllocate"/>.
     /// </summary>
-    public bool TryAllocate(int group, Span<BlockId> blocks) => throw new NotImplementedException();
+    public bool TryAllocate(int group, Span<BlockId> blocks)
+    {
+        var state = StateOf(group);
+        bool isAllocated, wasEvicted, isLow;
+        lock (_lock)
+        {
+            // Asked within the lock: a scheduler that was stopped while it waited for it must not go on as if no time had passed.
+            if (_withdrawn is not null || !_port.Lease.IsHeld)
+            {
+                return false;
+            }
+
+            isAllocated = Options.IsEvictingToAllocate ? _blocks.TryAllocateEvicting(group, blocks) : _blocks.TryAllocate(group, blocks);
+            var free = _blocks.Groups[group].FreeBlockCount;
+            if (!isAllocated)
+            {
+                state.Planner.Missed(Now, blocks.Length - free);
+            }
+
+            isLow = !isAllocated || free < state.WantedFreeBlocks;
+            wasEvicted = !_evictions.IsEmpty;
+        }
+
+        Follow(wasEvicted, isLow);
+        return isAllocated;
+    }
 
     /// <summary>Frees used blocks and drops their tags. Checked as a whole first: on a double, foreign or stale id none is freed.</summary>
     /// <param name="group">The KV group.</param>
@@ -63,74 +133,137 @@ public sealed class KvPool : IDisposable
     /// The last engine step that reads or writes them: their memory isn't unmapped on any rank before that rank has completed it.
     /// <see cref="EngineStep.Sync"/> for engines that don't count steps.
     /// </param>
-    public BlockFault Free(int group, ReadOnlySpan<BlockId> blocks, EngineStep lastUse) => throw new NotImplementedException();
+    public BlockFault Free(int group, ReadOnlySpan<BlockId> blocks, EngineStep lastUse)
+    {
+        var state = StateOf(group);
+        lock (_lock)
+        {
+            if (FindNullBlock(state, blocks) is var index and >= 0)
+            {
+                return new BlockFault(BlockFaultKind.Foreign, index);
+            }
 
-    /// <summary>Gives a used or cached block its tag of 1 to 64 bytes, in place of any that it had: its content is complete and worth finding again.</summary>
-    public BlockFault Tag(int group, BlockId block, ReadOnlySpan<byte> tag) => throw new NotImplementedException();
+            var untagged = CollectTagged(group, blocks);
+            var fault = _blocks.Free(group, blocks, At(lastUse));
+            if (fault.IsNone)
+            {
+                foreach (var block in _untagged.AsSpan(0, untagged))
+                {
+                    _journal!.Clear(group, block);
+                }
+            }
 
-    /// <summary>Tags one used block and makes it cached: evictable, and the most recently used.</summary>
-    public BlockFault Cache(int group, BlockId block, ReadOnlySpan<byte> tag, EngineStep lastUse) => throw new NotImplementedException();
-
-    /// <summary>Makes used blocks that have tags cached, all or none; the first counts as least recently used.</summary>
-    public BlockFault Cache(int group, ReadOnlySpan<BlockId> blocks, EngineStep lastUse) => throw new NotImplementedException();
-
-    /// <summary>Puts cached blocks to use again, all or none. They keep their tags.</summary>
-    public BlockFault TakeCached(int group, ReadOnlySpan<BlockId> blocks) => throw new NotImplementedException();
-
-    /// <summary>Makes a cached block the most recently used; false when it isn't cached.</summary>
-    public bool Touch(int group, BlockId block) => throw new NotImplementedException();
-
-    /// <summary>Makes cached blocks free, all or none.</summary>
-    public BlockFault Evict(int group, ReadOnlySpan<BlockId> blocks) => throw new NotImplementedException();
-
-    /// <summary>All tagged blocks, used and cached, as they are now; in no order. A successor rebuilds its prefix cache from them.</summary>
-    public IReadOnlyList<TaggedBlockCopy> EnumerateTagged(int group) => throw new NotImplementedException();
-
-    /// <summary>Copies the tag of a block, and returns its length; 0 when it has none.</summary>
-    /// <param name="group">The KV group.</param>
-    /// <param name="block">The block.</param>
-    /// <param name="tag">At least <see cref="BlockAllocator.MaxTagBytes"/> bytes.</param>
-    public int CopyTag(int group, BlockId block, Span<byte> tag) => throw new NotImplementedException();
+            return fault;
+        }
+    }
 
     /// <summary>What can be had without, and with, evicting and growing.</summary>
-    public KvAvailability Available(int group) => throw new NotImplementedException();
-
-    /// <summary>Asks for pages, and has them mapped on every rank or refused by the deadline. Returns how many came.</summary>
-    public ClientResult<int> Grow(int group, int pages, TimeSpan deadline) => throw new NotImplementedException();
-
-    /// <summary>
-    /// Takes exactly <c>blocks.Length</c> blocks, growing as needed; when growth is refused, cached blocks are evicted. Null, or why not; then none
-    /// is taken.
-    /// </summary>
-    public Refusal? AllocateOrGrow(int group, Span<BlockId> blocks, TimeSpan deadline) => throw new NotImplementedException();
-
-    /// <summary>Gives warm extents back, longest idle first, until at most so many warm pages are left. Returns the pages given back.</summary>
-    public ClientResult<int> Trim(int group, int warmPagesToKeep, TimeSpan deadline) => throw new NotImplementedException();
-
-    /// <summary>
-    /// Keeps the extents of these pages mapped until as many <see cref="Unpin"/>: they are never given up, whether asked or idle. For memory that is
-    /// registered elsewhere (RDMA). False, and none pinned, when a page isn't mapped.
-    /// </summary>
-    public bool Pin(int group, PageId first, int pages) => throw new NotImplementedException();
-
-    /// <summary>Takes one <see cref="Pin"/> of the same range back; false when it isn't pinned.</summary>
-    public bool Unpin(int group, PageId first, int pages) => throw new NotImplementedException();
+    public KvAvailability Available(int group)
+    {
+        StateOf(group);
+        lock (_lock)
+        {
+            var blocks = _blocks.Groups[group];
+            var unmapped = (long)(blocks.VirtualPageCount - blocks.HeldPageCount) * Spec.Geometry.SlotsOf(group).LeastBlocksPerPage;
+            return new KvAvailability(blocks.FreeBlockCount, blocks.CachedBlockCount, unmapped);
+        }
+    }
 
     /// <summary>The block set aside for padding; null before the group's first extent has come, or without <see cref="KvPoolOptions.HasNullBlock"/>.</summary>
-    public BlockId? NullBlock(int group) => throw new NotImplementedException();
-
-    /// <summary>Waits, growing as needed, until the block for padding is there.</summary>
-    public ClientResult<BlockId> EnsureNullBlock(int group, TimeSpan deadline) => throw new NotImplementedException();
+    public BlockId? NullBlock(int group)
+    {
+        lock (_lock)
+        {
+            return StateOf(group).NullBlock;
+        }
+    }
 
     /// <summary>Extents held of a group, in no order.</summary>
-    public IReadOnlyList<Extent> Extents(int group) => throw new NotImplementedException();
+    public IReadOnlyList<Extent> Extents(int group)
+    {
+        StateOf(group);
+        lock (_lock)
+        {
+            var extents = new Extent[_blocks.Groups[group].ExtentCount];
+            return extents[.._blocks.Groups[group].CopyExtents(extents)];
+        }
+    }
 
-    /// <summary>Counts of this moment.</summary>
-    public KvPoolStats GetStats() => throw new NotImplementedException();
+    private GroupState StateOf(int group) => (uint)group < (uint)_groups.Length
+        ? _groups[group]
+        : throw new ArgumentOutOfRangeException(nameof(group), group, $"{Id} has {_groups.Length} KV groups, numbered from 0.");
 
-    /// <summary>Closes the pool and returns all its memory. Null, or why that isn't confirmed; it is unusable in either case.</summary>
-    public Refusal? Close(TimeSpan deadline) => throw new NotImplementedException();
+    private LastUse At(EngineStep step) => new(Math.Max(0, step.Value), Now);
 
-    /// <summary>Closes the pool, waiting at most for <see cref="KvSessionOptions.CloseTimeout"/>.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    private Refusal? FindFence() => _port.Ended ?? (_port.Lease.IsHeld
+        ? null
+        : new Refusal(RefusalReason.UnknownSession, "The session's lease could not be renewed in time, so its memory may be someone else's by now. Open a new session."));
+
+    private static int FindNullBlock(GroupState state, ReadOnlySpan<BlockId> blocks) =>
+        state.NullBlock is { } block ? MemoryMarshal.Cast<BlockId, int>(blocks).IndexOf(block.Value) : -1;
+
+    /// <summary>Notes those blocks whose records in the journal go with their tags, and returns how many.</summary>
+    private int CollectTagged(int group, ReadOnlySpan<BlockId> blocks)
+    {
+        var allocator = _blocks.Groups[group];
+        if (_journal is null || allocator.TaggedBlockCount == 0)
+        {
+            return 0;
+        }
+
+        if (_untagged.Length < blocks.Length)
+        {
+            _untagged = new BlockId[blocks.Length * 2];
+        }
+
+        var count = 0;
+        foreach (var block in blocks)
+        {
+            if (!allocator.TagOf(block).IsEmpty)
+            {
+                _untagged[count++] = block;
+            }
+        }
+
+        return count;
+    }
+
+    /// <summary>What must be done after the lock was released.</summary>
+    private void Follow(bool wasEvicted, bool isLow)
+    {
+        if (isLow && Options.IsGrowingAhead)
+        {
+            _port.Wake();
+        }
+
+        if (wasEvicted)
+        {
+            TellEvicted();
+        }
+    }
+
+    private void TellEvicted()
+    {
+        EvictionQueue taken;
+        BlockEvictedHandler? handler;
+        lock (_lock)
+        {
+            (taken, handler) = (_evictions.Take(), _evicted);
+        }
+
+        try
+        {
+            if (handler is not null)
+            {
+                taken.Tell(handler);
+            }
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _evictions.Return(taken);
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ public sealed record PoolsView(
 /// <param name="Id">Its id, <c>pool-EPOCH.SERIAL</c>.</param>
 /// <param name="Name">Its name.</param>
 /// <param name="EngineName">Who opened it.</param>
-/// <param name="State"><c>opening</c>, <c>ready</c>, <c>stopped</c> or <c>closing</c>.</param>
+/// <param name="State"><c>opening</c>, <c>reopening</c>, <c>recovering</c>, <c>ready</c>, <c>stopped</c>, <c>closing</c>, or <c>orphaned</c> while another session may take it over.</param>
 /// <param name="Gpus">Its GPUs in rank order.</param>
 /// <param name="MappedPageCount">Pages mapped on every rank.</param>
 /// <param name="VirtualPageCount">Pages that it has room for.</param>

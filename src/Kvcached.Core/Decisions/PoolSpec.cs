@@ -25,4 +25,10 @@ public sealed record PoolSpec(
     PoolTarget Target,
     long LimitBytes,
     long FloorBytes,
-    int Weight);
+    int Weight)
+{
+    /// <summary>
+    /// User of the process that opened it, from 0: only its processes may map the pages or take the pool over. -1 = any, for engines whose user isn't known.
+    /// </summary>
+    public long OwnerUserId { get; init; } = -1;
+}

@@ -6,8 +6,8 @@ using Kvcached.Core.Ids;
 
 namespace Kvcached.Core.Engines;
 
-/// <summary>The hot-path messages of <see cref="EngineProtocol"/> on the wire.</summary>
-public static class EngineWire
+/// <summary>The messages of <see cref="EngineProtocol"/> on the wire.</summary>
+public static partial class EngineWire
 {
     private const int WarmExtentBytes = WireExtents.ExtentBytes + sizeof(long);
 

@@ -61,7 +61,7 @@ public sealed partial class BlockAllocator
             if (slots[slot].CachedCount > 0 && slots[slot].UsedCount == 0)
             {
                 _candidates[candidates++] = new EvictionCandidate(
-                    slot, slots[slot].CachedCount, slots[slot].Extent.PageCount, slots[slot].LastUse.Time);
+                    slot, slots[slot].CachedCount, _held.ExtentAt(slot).PageCount, slots[slot].LastUse.Time);
             }
         }
 
@@ -73,7 +73,7 @@ public sealed partial class BlockAllocator
             if (held.CachedCount <= evicted.Length - result.BlockCount)
             {
                 var count = EvictCachedOf(_candidates[i].Slot, evicted[result.BlockCount..]);
-                result = new ExtentEviction(result.PageCount + held.Extent.PageCount, result.ExtentCount + 1, result.BlockCount + count);
+                result = new ExtentEviction(result.PageCount + _held.ExtentAt(_candidates[i].Slot).PageCount, result.ExtentCount + 1, result.BlockCount + count);
             }
         }
 

@@ -32,9 +32,8 @@ public sealed partial class BlockAllocator
         var firstBlock = _slots.FirstBlockOf(extent.First);
         var endBlock = _slots.EndBlockOf(new PageId(extent.EndPage - 1));
         var blockCount = _slots.UsableBlocksBefore(extent.EndPage) - _slots.UsableBlocksBefore(extent.First.Value);
-        pages.Fill(_held.Add(new HeldExtent
+        pages.Fill(_held.Add(extent, new HeldExtent
         {
-            Extent = extent,
             FirstBlock = firstBlock,
             EndBlock = endBlock,
             LowestFree = firstBlock,
@@ -56,7 +55,7 @@ public sealed partial class BlockAllocator
     }
 
     /// <summary>True when this very grant is held.</summary>
-    public bool Holds(in Extent extent) => FindSlot(extent, out var slot) && _held[slot].Extent == extent;
+    public bool Holds(in Extent extent) => FindSlot(extent, out var slot) && _held.ExtentAt(slot) == extent;
 
     /// <summary>
     /// Lets go of an extent that has no used block, in one step, so that it can be unmapped; otherwise says why not and changes
@@ -74,7 +73,7 @@ public sealed partial class BlockAllocator
         }
 
         ref var held = ref _held[slot];
-        if (held.Extent != extent)
+        if (_held.ExtentAt(slot) != extent)
         {
             return GiveUpResult.Stale;
         }
@@ -110,7 +109,7 @@ public sealed partial class BlockAllocator
         for (var slot = _held.FirstWarm; slot >= 0 && count < destination.Length; slot = _held[slot].Next)
         {
             ref var held = ref _held[slot];
-            destination[count++] = new WarmExtent(held.Extent, held.LastUse);
+            destination[count++] = new WarmExtent(_held.ExtentAt(slot), held.LastUse);
         }
 
         return count;
@@ -120,11 +119,11 @@ public sealed partial class BlockAllocator
     public int CopyExtents(Span<Extent> destination)
     {
         var count = 0;
-        foreach (ref readonly var held in _held.Slots)
+        for (var slot = 0; slot < _held.Slots.Length && count < destination.Length; slot++)
         {
-            if (held.BlockCount > 0 && count < destination.Length)
+            if (_held.Slots[slot].BlockCount > 0)
             {
-                destination[count++] = held.Extent;
+                destination[count++] = _held.ExtentAt(slot);
             }
         }
 

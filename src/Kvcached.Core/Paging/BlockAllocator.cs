@@ -23,6 +23,7 @@ public sealed partial class BlockAllocator
     private readonly int _blocksPerPage;
     private readonly int _blocksPerPageShift;
     private readonly int[] _slotOfPage;
+    private readonly BlockStates _states;
     private readonly BlockBits _free;
     private readonly BlockBits _used;
     private readonly BlockBits _cached;
@@ -42,10 +43,8 @@ public sealed partial class BlockAllocator
         _blocksPerPage = slots.PageBytes % slots.BlockBytes == 0 ? (int)(slots.PageBytes / slots.BlockBytes) : 0;
         _blocksPerPageShift = BitOperations.IsPow2(_blocksPerPage) ? BitOperations.Log2((uint)_blocksPerPage) : -1;
         BlockIdCount = slots.EndBlockOf(new PageId(virtualPageCount - 1));
-        _free = new BlockBits(BlockIdCount);
-        _used = new BlockBits(BlockIdCount);
-        _cached = new BlockBits(BlockIdCount);
-        _tagged = new BlockBits(BlockIdCount);
+        _states = new BlockStates(BlockIdCount);
+        (_free, _used, _cached, _tagged) = (_states.Free, _states.Used, _states.Cached, _states.Tagged);
         _cachedByAge = new CachedBlocks(BlockIdCount);
         _tagPlaces = new int[BlockIdCount];
         _slotOfPage = new int[virtualPageCount];
@@ -96,8 +95,11 @@ public sealed partial class BlockAllocator
             var slot = _held.FindFullestWithRoom();
             ref var held = ref _held[slot];
             var count = Math.Min(held.FreeCount, destination.Length - filled);
-            held.LowestFree = 1 + _free.MoveLowest(held.LowestFree, destination.Slice(filled, count), _used);
+            var last = _states.UseLowest(held.LowestFree, destination.Slice(filled, count));
             held.UsedCount += count;
+
+            // Of a full one the next block that is freed is the lowest, and needn't be looked for.
+            held.LowestFree = held.FreeCount == 0 ? int.MaxValue : last + 1;
             _held.Update(slot);
             filled += count;
         }
@@ -114,28 +116,44 @@ public sealed partial class BlockAllocator
     /// </summary>
     public BlockFault Free(ReadOnlySpan<BlockId> blocks, LastUse lastUse)
     {
-        var fault = TakeOut(blocks, _used, BlockFaultKind.DoubleFree);
-        if (!fault.IsNone)
+        for (var i = 0; i < blocks.Length; i++)
         {
-            return fault;
+            if ((uint)blocks[i].Value >= (uint)BlockIdCount || !_states.TryFree(blocks[i].Value))
+            {
+                foreach (var freed in blocks[..i])
+                {
+                    _states.Use(freed.Value);
+                }
+
+                return Refuse(blocks[i], BlockFaultKind.DoubleFree, i);
+            }
         }
 
-        var current = -1;
+        // Nothing in this loop is decided by what is read, so that the processor fetches the extents of all the blocks at once.
+        var extents = _held.Slots;
+        foreach (var block in blocks)
+        {
+            ref var held = ref extents[_slotOfPage[PageOf(block.Value)]];
+            held.UsedCount--;
+            held.LowestFree = Math.Min(held.LowestFree, block.Value);
+        }
+
+        var settled = -1;
         foreach (var block in blocks)
         {
             var slot = _slotOfPage[PageOf(block.Value)];
-            if (slot != current)
+            if (slot != settled)
             {
-                Settle(current, lastUse);
-                current = slot;
+                Settle(slot, lastUse);
+                settled = slot;
             }
-
-            ref var held = ref _held[slot];
-            held.UsedCount--;
-            PutBack(ref held, block.Value);
         }
 
-        Settle(current, lastUse);
+        for (var i = 0; i < blocks.Length && _tags.Count > 0; i++)
+        {
+            DropTag(blocks[i].Value);
+        }
+
         UsedBlockCount -= blocks.Length;
         FreeBlockCount += blocks.Length;
         return BlockFault.None;
@@ -196,23 +214,22 @@ public sealed partial class BlockAllocator
     /// <summary>Makes a block free in its extent, without its tag. The counts are the caller's to change.</summary>
     private void PutBack(ref HeldExtent held, int block)
     {
+        DropTag(block);
+        _free.Set(block);
+        held.LowestFree = Math.Min(held.LowestFree, block);
+    }
+
+    private void DropTag(int block)
+    {
         if (_tagged.TryClear(block))
         {
             _tags.Remove(_tagPlaces[block]);
         }
-
-        _free.Set(block);
-        held.LowestFree = Math.Min(held.LowestFree, block);
     }
 
     /// <summary>Notes that blocks of an extent were given up, and moves it where its counts now call for.</summary>
     private void Settle(int slot, LastUse lastUse)
     {
-        if (slot < 0)
-        {
-            return;
-        }
-
         ref var held = ref _held[slot];
         held.LastUse = new LastUse(
             Math.Max(held.LastUse.Step, lastUse.Step),

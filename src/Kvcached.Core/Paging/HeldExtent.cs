@@ -1,11 +1,11 @@
 namespace Kvcached.Core.Paging;
 
 /// <summary>
-/// One extent in a block allocator, with the counts of its blocks. No block below <see cref="LowestFree"/> is free.
+/// The blocks of one extent in a block allocator: as much as allocating and freeing ask for, so that it fits one line of the processor's
+/// cache. No block below <see cref="LowestFree"/>, which may lie beyond the extent, is free.
 /// </summary>
 internal struct HeldExtent
 {
-    public Extent Extent;
     public int FirstBlock;
     public int EndBlock;
     public int LowestFree;

@@ -12,6 +12,7 @@ internal sealed class HeldExtents
     private readonly int[] _heads = new int[BucketCount];
     private readonly int[] _tails = new int[BucketCount];
     private HeldExtent[] _slots = new HeldExtent[16];
+    private Extent[] _extents = new Extent[16];
     private int[] _unusedSlots = new int[16];
     private int _unusedCount;
     private int _slotCount;
@@ -28,11 +29,14 @@ internal sealed class HeldExtents
     public int WarmCount { get; private set; }
 
     /// <summary>Slots that have ever been used, those given up included (their block count is 0).</summary>
-    public ReadOnlySpan<HeldExtent> Slots => _slots.AsSpan(0, _slotCount);
+    public Span<HeldExtent> Slots => _slots.AsSpan(0, _slotCount);
 
     public ref HeldExtent this[int slot] => ref _slots[slot];
 
-    public int Add(in HeldExtent extent)
+    /// <summary>The extent itself, which is seldom asked for.</summary>
+    public Extent ExtentAt(int slot) => _extents[slot];
+
+    public int Add(in Extent extent, in HeldExtent blocks)
     {
         int slot;
         if (_unusedCount > 0)
@@ -45,13 +49,15 @@ internal sealed class HeldExtents
             if (slot == _slots.Length)
             {
                 Array.Resize(ref _slots, slot * 2);
+                Array.Resize(ref _extents, slot * 2);
                 Array.Resize(ref _unusedSlots, slot * 2);
             }
         }
 
-        _slots[slot] = extent;
-        _slots[slot].BucketScale = ((ulong)(BucketCount - 1) << 32) / (uint)extent.BlockCount;
-        Enter(slot, BucketOf(extent));
+        _extents[slot] = extent;
+        _slots[slot] = blocks;
+        _slots[slot].BucketScale = ((ulong)(BucketCount - 1) << 32) / (uint)blocks.BlockCount;
+        Enter(slot, BucketOf(blocks));
         return slot;
     }
 

@@ -35,7 +35,8 @@ public sealed class PoolReplica
 
     public PoolSpec Spec { get; }
 
-    public SessionId Owner { get; }
+    /// <summary>The session that owns it; another one may take the pool over.</summary>
+    public SessionId Owner { get; set; }
 
     /// <summary>Epoch of the decisions that are followed.</summary>
     public Epoch Epoch { get; private set; }
@@ -48,6 +49,9 @@ public sealed class PoolReplica
 
     /// <summary>The highest generation that any decision or table named, whether it was mapped or not; 0 = none.</summary>
     public uint HighestGeneration { get; private set; }
+
+    /// <summary>The latest fence of any decision or table: no extent that has left the table was used after that step.</summary>
+    public EngineStep Fence { get; private set; }
 
     /// <summary>What is mapped here, with the requests that it answered.</summary>
     public ImmutableArray<TableEntry> Entries => [.. _entries.Values];
@@ -74,6 +78,7 @@ public sealed class PoolReplica
 
         Acknowledge(decision.Session, decision.AckedThrough);
         Notice(decision.Extents);
+        Honour(decision.Fence);
         return decision.Kind switch
         {
             DecisionKind.Map => JudgeMap(decision),
@@ -84,15 +89,20 @@ public sealed class PoolReplica
         };
     }
 
+    /// <summary>Takes note of a fence that came with a table.</summary>
+    public void Honour(EngineStep fence) => Fence = EngineStep.Later(Fence, fence);
+
     /// <summary>The map was carried out.</summary>
-    public ReplicaAnswer Mapped(Decision decision)
+    /// <param name="decision">The map.</param>
+    /// <param name="applied">Digest that the worker shows which mapped it; null where this process did.</param>
+    public ReplicaAnswer Mapped(Decision decision, LayoutDigest? applied = null)
     {
         foreach (var extent in decision.Extents)
         {
             Enter(new TableEntry(extent, decision.Session, decision.Request));
         }
 
-        return Take(decision.Seq, new ReplicaAnswer(DecisionOutcome.Applied, Table.Digest, null, []));
+        return Take(decision.Seq, new ReplicaAnswer(DecisionOutcome.Applied, applied ?? Table.Digest, null, []));
     }
 
     /// <summary>The map could not be carried out, and nothing of it is left.</summary>
@@ -100,7 +110,10 @@ public sealed class PoolReplica
         Take(decision.Seq, new ReplicaAnswer(DecisionOutcome.Refused, Table.Digest, refusal, []));
 
     /// <summary>The unmap or abort was carried out, but for what is quarantined.</summary>
-    public ReplicaAnswer Unmapped(Decision decision, ImmutableArray<Extent> quarantined)
+    /// <param name="decision">The unmap or abort.</param>
+    /// <param name="quarantined">What could not be unmapped.</param>
+    /// <param name="applied">Digest that the worker shows which unmapped the rest; null where this process did, or no worker answered.</param>
+    public ReplicaAnswer Unmapped(Decision decision, ImmutableArray<Extent> quarantined, LayoutDigest? applied = null)
     {
         foreach (var extent in decision.Extents)
         {
@@ -114,7 +127,7 @@ public sealed class PoolReplica
                 DecisionOutcome.Refused, Table.Digest, new Refusal(RefusalReason.Aborted, $"Decision {decision.AbortedSeq} of {Pool} was aborted before it came."), []));
         }
 
-        return Take(decision.Seq, new ReplicaAnswer(DecisionOutcome.Applied, Table.Digest, null, quarantined));
+        return Take(decision.Seq, new ReplicaAnswer(DecisionOutcome.Applied, applied ?? Table.Digest, null, quarantined));
     }
 
     /// <summary>What must be unmapped and what mapped so that this rank holds exactly these entries.</summary>
@@ -125,7 +138,13 @@ public sealed class PoolReplica
     }
 
     /// <summary>The table was installed: decisions go on after it.</summary>
-    public ReplicaAnswer Installed(Epoch epoch, long seq, ImmutableArray<TableEntry> entries, ImmutableArray<Extent> quarantined)
+    /// <param name="epoch">Epoch of the table.</param>
+    /// <param name="seq">The decision that it stands for.</param>
+    /// <param name="entries">The table.</param>
+    /// <param name="quarantined">What could not be unmapped.</param>
+    /// <param name="applied">Digest that the worker shows; null where this process maps the pages, or no worker answered.</param>
+    public ReplicaAnswer Installed(
+        Epoch epoch, long seq, ImmutableArray<TableEntry> entries, ImmutableArray<Extent> quarantined, LayoutDigest? applied = null)
     {
         Table.Clear();
         _entries.Clear();
@@ -139,7 +158,7 @@ public sealed class PoolReplica
         Epoch = epoch;
         LastSeq = seq - 1;
         _firstAnswer = seq;
-        return Take(seq, new ReplicaAnswer(DecisionOutcome.Applied, Table.Digest, null, quarantined));
+        return Take(seq, new ReplicaAnswer(DecisionOutcome.Applied, applied ?? Table.Digest, null, quarantined));
     }
 
     /// <summary>The answer to a decision or table of this epoch that was taken in before.</summary>

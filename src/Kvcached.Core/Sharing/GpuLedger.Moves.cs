@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Kvcached.Core.Ids;
+using Holding = Kvcached.Core.Sharing.LedgerAccount.Holding;
 
 namespace Kvcached.Core.Sharing;
 
@@ -9,69 +10,32 @@ namespace Kvcached.Core.Sharing;
 public sealed partial class GpuLedger
 {
     /// <summary>Sets memory aside for a grant, within the pool's limit and clear of others' floors and earlier earmarks.</summary>
-    public bool TryReserve(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal)
-    {
-        if (!TryOpen(pool, bytes, out var account, out refusal))
-        {
-            return false;
-        }
-
-        if (bytes > account.Entry.LimitBytes - account.Entry.HeldBytes)
-        {
-            return Refuse(LedgerRefusalReason.LimitReached, pool, bytes, out refusal);
-        }
-
-        if (bytes > FreeBytesFor(account))
-        {
-            return Refuse(LedgerRefusalReason.NotEnoughFree, pool, bytes, out refusal);
-        }
-
-        account.Entry = account.Entry with
-        {
-            ReservedBytes = account.Entry.ReservedBytes + bytes,
-            EarmarkedBytes = Math.Max(0, account.Entry.EarmarkedBytes - bytes),
-        };
-        account.EarmarkSerial = account.Entry.EarmarkedBytes == 0 ? 0 : account.EarmarkSerial;
-        return true;
-    }
+    public bool TryReserve(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
+        _accounts.TryGetValue(pool, out var account) ? TryReserve(account, bytes, out refusal) : RefuseUnknown(pool, bytes, out refusal);
 
     /// <summary>A grant went through: reserved → used.</summary>
     public bool TryCommit(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.ReservedBytes,
-            (entry, moved) => entry with { ReservedBytes = entry.ReservedBytes - moved, UsedBytes = entry.UsedBytes + moved }, out refusal);
+        TryMove(pool, bytes, Holding.Reserved, Holding.Used, out refusal);
 
     /// <summary>A grant failed and every rank has undone it: reserved → free.</summary>
     public bool TryCancel(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.ReservedBytes,
-            (entry, moved) => entry with { ReservedBytes = entry.ReservedBytes - moved }, out refusal);
+        TryMove(pool, bytes, Holding.Reserved, Holding.Nothing, out refusal);
 
     /// <summary>Extents were unmapped everywhere: used → free.</summary>
     public bool TryFree(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.UsedBytes,
-            (entry, moved) => entry with { UsedBytes = entry.UsedBytes - moved, WarmBytes = Math.Min(entry.WarmBytes, entry.UsedBytes - moved) },
-            out refusal);
+        TryMove(pool, bytes, Holding.Used, Holding.Nothing, out refusal);
 
     /// <summary>An unmap failed or was not acknowledged: used → quarantined.</summary>
     public bool TryQuarantine(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.UsedBytes,
-            (entry, moved) => entry with
-            {
-                UsedBytes = entry.UsedBytes - moved,
-                QuarantinedBytes = entry.QuarantinedBytes + moved,
-                WarmBytes = Math.Min(entry.WarmBytes, entry.UsedBytes - moved),
-            },
-            out refusal);
+        TryMove(pool, bytes, Holding.Used, Holding.Quarantined, out refusal);
 
     /// <summary>An abort was not acknowledged: reserved → quarantined.</summary>
     public bool TryQuarantineReserved(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.ReservedBytes,
-            (entry, moved) => entry with { ReservedBytes = entry.ReservedBytes - moved, QuarantinedBytes = entry.QuarantinedBytes + moved },
-            out refusal);
+        TryMove(pool, bytes, Holding.Reserved, Holding.Quarantined, out refusal);
 
     /// <summary>Nobody can write to the memory any more: quarantined → free.</summary>
     public bool TryUnquarantine(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
-        TryMove(pool, bytes, entry => entry.QuarantinedBytes,
-            (entry, moved) => entry with { QuarantinedBytes = entry.QuarantinedBytes - moved }, out refusal);
+        TryMove(pool, bytes, Holding.Quarantined, Holding.Nothing, out refusal);
 
     /// <summary>Notes how much of the used memory a scheduler reports as warm, from 0; what exceeds the used is not believed.</summary>
     public bool TryReportWarm(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal)
@@ -86,7 +50,7 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.UnknownPool, pool, bytes, out refusal);
         }
 
-        account.Entry = account.Entry with { WarmBytes = Math.Min(bytes, account.Entry.UsedBytes) };
+        account.WarmBytes = Math.Min(bytes, account.UsedBytes);
         return Accept(out refusal);
     }
 
@@ -96,19 +60,18 @@ public sealed partial class GpuLedger
     /// </summary>
     public bool TryEarmark(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal)
     {
-        if (!TryOpen(pool, bytes, out var account, out refusal))
+        if (bytes < 1 || !_accounts.TryGetValue(pool, out var account))
         {
-            return false;
+            return RefuseUnknown(pool, bytes, out refusal);
         }
 
-        if (bytes > account.Entry.LimitBytes - account.Entry.HeldBytes)
+        if (bytes > account.LimitBytes - account.HeldBytes)
         {
             return Refuse(LedgerRefusalReason.LimitReached, pool, bytes, out refusal);
         }
 
-        account.Entry = account.Entry with { EarmarkedBytes = bytes };
-        account.EarmarkSerial = account.EarmarkSerial == 0 ? _nextEarmark++ : account.EarmarkSerial;
-        return true;
+        SetEarmark(account, bytes, account.EarmarkSerial == 0 ? _nextEarmark++ : account.EarmarkSerial);
+        return Accept(out refusal);
     }
 
     /// <summary>Gives up a pool's earmark, if it has one: its request was granted, refused or has passed its deadline.</summary>
@@ -116,8 +79,7 @@ public sealed partial class GpuLedger
     {
         if (_accounts.TryGetValue(pool, out var account))
         {
-            account.Entry = account.Entry with { EarmarkedBytes = 0 };
-            account.EarmarkSerial = 0;
+            SetEarmark(account, 0, 0);
         }
     }
 
@@ -137,50 +99,82 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.UnknownPool, pool, usedBytes, out refusal);
         }
 
-        account.EarmarkSerial = 0;
-        account.Entry = account.Entry with
-        {
-            UsedBytes = usedBytes,
-            QuarantinedBytes = quarantinedBytes,
-            ReservedBytes = 0,
-            WarmBytes = 0,
-            EarmarkedBytes = 0,
-        };
+        _totals.Remove(account);
+        (account.UsedBytes, account.QuarantinedBytes, account.ReservedBytes) = (usedBytes, quarantinedBytes, 0);
+        (account.WarmBytes, account.EarmarkedBytes, account.EarmarkSerial) = (0, 0, 0);
+        _totals.Add(account);
         return Accept(out refusal);
     }
 
-    private bool TryMove(
-        PoolId pool,
-        long bytes,
-        Func<LedgerEntry, long> available,
-        Func<LedgerEntry, long, LedgerEntry> move,
-        [NotNullWhen(false)] out LedgerRefusal? refusal)
+    internal bool TryReserve(LedgerAccount account, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal)
     {
-        if (!TryOpen(pool, bytes, out var account, out refusal))
+        if (bytes < 1 || account.IsClosed)
         {
-            return false;
+            return RefuseUnknown(account.Pool, bytes, out refusal);
         }
 
-        if (bytes > available(account.Entry))
+        if (bytes > account.LimitBytes - account.HeldBytes)
         {
-            return Refuse(LedgerRefusalReason.NotHeld, pool, bytes, out refusal);
+            return Refuse(LedgerRefusalReason.LimitReached, account.Pool, bytes, out refusal);
         }
 
-        account.Entry = move(account.Entry, bytes);
-        return true;
+        if (bytes > FreeBytesFor(account))
+        {
+            return Refuse(LedgerRefusalReason.NotEnoughFree, account.Pool, bytes, out refusal);
+        }
+
+        if (account.EarmarkSerial == 0)
+        {
+            _totals.Grow(account, bytes);
+            account.ReservedBytes += bytes;
+            return Accept(out refusal);
+        }
+
+        _totals.Remove(account);
+        account.ReservedBytes += bytes;
+        account.EarmarkedBytes = Math.Max(0, account.EarmarkedBytes - bytes);
+        account.EarmarkSerial = account.EarmarkedBytes == 0 ? 0 : account.EarmarkSerial;
+        _totals.Add(account);
+        return Accept(out refusal);
     }
 
-    private bool TryOpen(
-        PoolId pool, long bytes, [NotNullWhen(true)] out Account? account, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    internal bool TryMove(LedgerAccount account, long bytes, Holding from, Holding to, [NotNullWhen(false)] out LedgerRefusal? refusal)
     {
-        account = null;
-        if (bytes < 1)
+        if (bytes < 1 || account.IsClosed)
         {
-            return Refuse(LedgerRefusalReason.BadAmount, pool, bytes, out refusal);
+            return RefuseUnknown(account.Pool, bytes, out refusal);
         }
 
-        return _accounts.TryGetValue(pool, out account)
-            ? Accept(out refusal)
-            : Refuse(LedgerRefusalReason.UnknownPool, pool, bytes, out refusal);
+        if (bytes > account.BytesOf(from))
+        {
+            return Refuse(LedgerRefusalReason.NotHeld, account.Pool, bytes, out refusal);
+        }
+
+        if (to != Holding.Nothing)
+        {
+            // It stays held, so no sum changes.
+            account.Add(from, -bytes);
+            account.Add(to, bytes);
+            return Accept(out refusal);
+        }
+
+        _totals.Remove(account);
+        account.Add(from, -bytes);
+        _totals.Add(account);
+        return Accept(out refusal);
     }
+
+    private bool TryMove(PoolId pool, long bytes, Holding from, Holding to, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
+        _accounts.TryGetValue(pool, out var account) ? TryMove(account, bytes, from, to, out refusal) : RefuseUnknown(pool, bytes, out refusal);
+
+    private void SetEarmark(LedgerAccount account, long bytes, long serial)
+    {
+        _totals.Remove(account);
+        (account.EarmarkedBytes, account.EarmarkSerial) = (bytes, serial);
+        _totals.Add(account);
+    }
+
+    /// <summary>Refuses what names no amount, else what names no pool.</summary>
+    private bool RefuseUnknown(PoolId pool, long bytes, out LedgerRefusal? refusal) =>
+        Refuse(bytes < 1 ? LedgerRefusalReason.BadAmount : LedgerRefusalReason.UnknownPool, pool, bytes, out refusal);
 }

@@ -4,13 +4,16 @@ using Kvcached.Core.Ids;
 namespace Kvcached.Core.Sharing;
 
 /// <summary>
-/// The coordinator's account of one GPU: what it can lend, and what each pool may have, has, and is about to get. Pools are few, so
-/// every question is answered from their entries, and no total can drift. Not thread-safe.
+/// The coordinator's account of one GPU: what it can lend, and what each pool may have, has, and is about to get. Sums over the pools are
+/// kept, so that a reservation takes the same time for one pool and for many. Not thread-safe.
 /// </summary>
 public sealed partial class GpuLedger
 {
-    // A list, because going through a sorted dictionary allocates, and every grant does so on every rank.
-    private readonly SortedList<PoolId, Account> _accounts = [];
+    private readonly SortedList<PoolId, LedgerAccount> _accounts = [];
+    private LedgerTotals _totals;
+
+    // Added up anew when terms change: a running sum of fractions would drift.
+    private double _weightSum;
     private long _nextEarmark = 1;
 
     /// <summary>A ledger without pools.</summary>
@@ -36,16 +39,19 @@ public sealed partial class GpuLedger
     public long LendableBytes => Math.Max(0, CapacityBytes - HeadroomBytes);
 
     /// <summary>Held by all pools together.</summary>
-    public long HeldBytes => _accounts.Values.Sum(account => account.Entry.HeldBytes);
+    public long HeldBytes => _totals.HeldBytes;
 
     /// <summary>Held by nobody, floors not looked at; at least 0.</summary>
     public long UnheldBytes => Math.Max(0, LendableBytes - HeldBytes);
 
     /// <summary>True when more is held or promised than can be lent: after a restore, or since the capacity shrank.</summary>
-    public bool IsOvercommitted => _accounts.Values.Sum(account => account.Entry.ClaimedBytes) > LendableBytes;
+    public bool IsOvercommitted => _totals.ClaimedBytes > LendableBytes;
 
     /// <summary>All accounts, by pool.</summary>
     public IEnumerable<LedgerEntry> Entries => _accounts.Values.Select(account => account.Entry);
+
+    /// <summary>The pool's account, to be kept by who uses it often; null when it has none.</summary>
+    public LedgerAccount? FindAccount(PoolId pool) => _accounts.GetValueOrDefault(pool);
 
     public bool TryFind(PoolId pool, out LedgerEntry entry)
     {
@@ -59,7 +65,7 @@ public sealed partial class GpuLedger
     /// be kept free; and at most up to its limit. 0 for a pool without account.
     /// </summary>
     public long AvailableBytes(PoolId pool) => _accounts.TryGetValue(pool, out var account)
-        ? Math.Max(0, Math.Min(FreeBytesFor(account), account.Entry.LimitBytes - account.Entry.HeldBytes))
+        ? Math.Max(0, Math.Min(FreeBytesFor(account), account.LimitBytes - account.HeldBytes))
         : 0;
 
     /// <summary>
@@ -73,10 +79,9 @@ public sealed partial class GpuLedger
             return 0;
         }
 
-        var unclaimed = Math.Max(0, LendableBytes - _accounts.Values.Sum(other => other.Entry.FloorBytes));
-        var weights = _accounts.Values.Sum(other => other.Entry.Weight);
-        var share = account.Entry.FloorBytes + (long)(unclaimed * (account.Entry.Weight / weights));
-        return Math.Min(account.Entry.LimitBytes, share);
+        var unclaimed = Math.Max(0, LendableBytes - _totals.FloorBytes);
+        var share = account.FloorBytes + (long)(unclaimed * (account.Weight / _weightSum));
+        return Math.Min(account.LimitBytes, share);
     }
 
     /// <summary>Opens an account for a pool, holding nothing yet.</summary>
@@ -92,7 +97,10 @@ public sealed partial class GpuLedger
             return Refuse(reason, pool, floorBytes, out refusal);
         }
 
-        _accounts.Add(pool, new Account(new LedgerEntry(pool, limitBytes, floorBytes, weight, 0, 0, 0, 0, 0)));
+        var account = new LedgerAccount(this, pool) { LimitBytes = limitBytes, FloorBytes = floorBytes, Weight = weight };
+        _accounts.Add(pool, account);
+        _totals.Add(account);
+        SumWeights();
         return Accept(out refusal);
     }
 
@@ -108,13 +116,16 @@ public sealed partial class GpuLedger
         }
 
         // Keeping or lowering a floor takes nothing from anyone, however tight memory is.
-        var problem = FindTermsProblem(pool, account.Entry.HeldBytes, limitBytes, floorBytes, weight);
-        if (problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.Entry.FloorBytes))
+        var problem = FindTermsProblem(pool, account.HeldBytes, limitBytes, floorBytes, weight);
+        if (problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.FloorBytes))
         {
             return Refuse(reason, pool, floorBytes, out refusal);
         }
 
-        account.Entry = account.Entry with { LimitBytes = limitBytes, FloorBytes = floorBytes, Weight = weight };
+        _totals.Remove(account);
+        (account.LimitBytes, account.FloorBytes, account.Weight) = (limitBytes, floorBytes, weight);
+        _totals.Add(account);
+        SumWeights();
         return Accept(out refusal);
     }
 
@@ -126,12 +137,15 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.UnknownPool, pool, 0, out refusal);
         }
 
-        if (account.Entry.HeldBytes > 0)
+        if (account.HeldBytes > 0)
         {
             return Refuse(LedgerRefusalReason.StillHolds, pool, 0, out refusal);
         }
 
         _accounts.Remove(pool);
+        _totals.Remove(account);
+        account.IsClosed = true;
+        SumWeights();
         return Accept(out refusal);
     }
 
@@ -143,7 +157,7 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.BadAmount, default, capacityBytes, out refusal);
         }
 
-        if (FloorSumExcept(null) > Math.Max(0, capacityBytes - headroomBytes))
+        if (_totals.FloorBytes > Math.Max(0, capacityBytes - headroomBytes))
         {
             return Refuse(LedgerRefusalReason.FloorsExceedCapacity, default, capacityBytes, out refusal);
         }
@@ -174,7 +188,18 @@ public sealed partial class GpuLedger
             }
         }
 
-        return FloorSumExcept(null) > LendableBytes ? $"The floors on {Gpu} add up to more than the {LendableBytes} bytes that can be lent." : null;
+        var recounted = default(LedgerTotals);
+        foreach (var account in _accounts.Values)
+        {
+            recounted.Add(account);
+        }
+
+        if (recounted != _totals)
+        {
+            return $"The sums over all pools on {Gpu} are {_totals}, and their accounts add up to {recounted}.";
+        }
+
+        return _totals.FloorBytes > LendableBytes ? $"The floors on {Gpu} add up to more than the {LendableBytes} bytes that can be lent." : null;
     }
 
     private LedgerRefusalReason? FindTermsProblem(PoolId pool, long heldBytes, long limitBytes, long floorBytes, double weight)
@@ -189,29 +214,41 @@ public sealed partial class GpuLedger
             return LedgerRefusalReason.LimitBelowFloor;
         }
 
-        if (floorBytes > LendableBytes - FloorSumExcept(pool))
+        var (ownFloorBytes, ownClaimedBytes) = _accounts.TryGetValue(pool, out var own) ? (own.FloorBytes, own.ClaimedBytes) : (0L, 0L);
+        if (floorBytes > LendableBytes - (_totals.FloorBytes - ownFloorBytes))
         {
             return LedgerRefusalReason.FloorsExceedCapacity;
         }
 
-        var claimedByOthers = _accounts.Values.Where(other => other.Entry.Pool != pool).Sum(other => other.Entry.ClaimedBytes);
-        return floorBytes > heldBytes && floorBytes > LendableBytes - claimedByOthers ? LedgerRefusalReason.FloorInUse : null;
+        return floorBytes > heldBytes && floorBytes > LendableBytes - (_totals.ClaimedBytes - ownClaimedBytes) ? LedgerRefusalReason.FloorInUse : null;
     }
 
-    private long FloorSumExcept(PoolId? pool) =>
-        _accounts.Values.Where(other => other.Entry.Pool != pool).Sum(other => other.Entry.FloorBytes);
+    private void SumWeights()
+    {
+        _weightSum = 0;
+        foreach (var account in _accounts.Values)
+        {
+            _weightSum += account.Weight;
+        }
+    }
 
     /// <summary>What nobody holds or is owed before this pool; may be negative.</summary>
-    private long FreeBytesFor(Account account)
+    private long FreeBytesFor(LedgerAccount account)
     {
-        var free = LendableBytes - account.Entry.HeldBytes;
-        for (var i = 0; i < _accounts.Count; i++)
+        var free = LendableBytes - account.HeldBytes;
+        if (account.EarmarkSerial == 0)
+        {
+            // Every earmark is someone else's, and earlier.
+            return free - (_totals.OwedBytes - account.OwedBytes);
+        }
+
+        free -= _totals.ClaimedBytes - account.ClaimedBytes;
+        for (var i = 0; i < _accounts.Count && _totals.EarmarkCount > 1; i++)
         {
             var other = _accounts.GetValueAtIndex(i);
-            if (other != account)
+            if (other.EarmarkSerial != 0 && other.EarmarkSerial < account.EarmarkSerial)
             {
-                var isEarlier = other.EarmarkSerial != 0 && (account.EarmarkSerial == 0 || other.EarmarkSerial < account.EarmarkSerial);
-                free -= Math.Max(other.Entry.HeldBytes + (isEarlier ? other.Entry.EarmarkedBytes : 0), other.Entry.FloorBytes);
+                free -= other.OwedBytes - other.ClaimedBytes;
             }
         }
 
@@ -227,20 +264,12 @@ public sealed partial class GpuLedger
     private bool Refuse(LedgerRefusalReason reason, PoolId pool, long requestedBytes, out LedgerRefusal? refusal)
     {
         var found = _accounts.TryGetValue(pool, out var account);
-        var free = found ? FreeBytesFor(account!) : LendableBytes - _accounts.Values.Sum(other => other.Entry.ClaimedBytes);
+        var free = found ? FreeBytesFor(account!) : LendableBytes - _totals.ClaimedBytes;
         refusal = new LedgerRefusal(
-            reason, Gpu, pool, requestedBytes, Math.Max(0, free), found ? account!.Entry.LimitBytes : 0,
+            reason, Gpu, pool, requestedBytes, Math.Max(0, free), found ? account!.LimitBytes : 0,
             [.. Entries.Where(entry => entry.ClaimedBytes > 0)
                 .OrderByDescending(entry => entry.ClaimedBytes)
                 .Select(entry => new LedgerHolder(entry.Pool, entry.HeldBytes, entry.WarmBytes, entry.FloorBytes))]);
         return false;
-    }
-
-    private sealed class Account(LedgerEntry entry)
-    {
-        public LedgerEntry Entry { get; set; } = entry;
-
-        /// <summary>Order of the earmark among all of the GPU; 0 = none.</summary>
-        public long EarmarkSerial { get; set; }
     }
 }

@@ -63,7 +63,12 @@ public static class WorkerProtocol
     /// <param name="Operation">Its number.</param>
     /// <param name="Refusal">Why it was not carried out; null when it was. A refused map has left nothing behind but <paramref name="Stuck"/>.</param>
     /// <param name="Digest">Digest over the worker's table after it.</param>
-    /// <param name="Stuck">Extents that the driver would not let go of: not in the table any more, but still mapped.</param>
+    /// <param name="Stuck">
+    /// Extents that the driver would not let go of: not in the table any more, but still mapped. Such an extent is free only with its
+    /// <see cref="StuckReleased"/>, or when it isn't among what the worker holds as it attaches again. After an
+    /// <see cref="WorkerOperationKind.Install"/> all that are stuck, also from before: the host takes what is neither in the list nor named
+    /// here for unmapped.
+    /// </param>
     /// <param name="DriverMicroseconds">Time spent in mapping calls.</param>
     public sealed record OperationDone(
         long Operation, Refusal? Refusal, LayoutDigest Digest, ImmutableArray<Extent> Stuck, double DriverMicroseconds) : IMessage;

@@ -17,6 +17,7 @@ internal enum CUResult
     ErrorInvalidHandle = 400,
     ErrorIllegalState = 401,
     ErrorNotFound = 500,
+    ErrorNotReady = 600,
     ErrorIllegalAddress = 700,
     ErrorNotPermitted = 800,
     ErrorNotSupported = 801,

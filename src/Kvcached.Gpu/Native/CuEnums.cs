@@ -57,3 +57,25 @@ internal enum CUStreamFlags : uint
     Default = 0,
     NonBlocking = 1,
 }
+
+[Flags]
+internal enum CUEventFlags : uint
+{
+    Default = 0,
+    BlockingSync = 1,
+    DisableTiming = 2,
+}
+
+internal enum CUStreamCaptureStatus
+{
+    None = 0,
+    Active = 1,
+    Invalidated = 2,
+}
+
+internal enum CUStreamCaptureMode
+{
+    Global = 0,
+    ThreadLocal = 1,
+    Relaxed = 2,
+}

@@ -13,6 +13,8 @@ internal readonly record struct CUfunction(nint Pointer);
 
 internal readonly record struct CUstream(nint Pointer);
 
+internal readonly record struct CUevent(nint Pointer);
+
 internal readonly record struct CUdeviceptr(nuint Pointer);
 
 /// <summary>An opaque number, not a pointer: <c>unsigned long long</c> in cuda.h.</summary>

@@ -39,6 +39,10 @@ internal static partial class Libc
     internal const int SEEK_END = 2;
     internal const int RLIMIT_NOFILE = 7;
 
+    internal const int MADV_DONTFORK = 10;
+    internal const int CLOCK_BOOTTIME = 7;
+    internal const long SYS_pidfd_open = 434;
+
     internal const int ENOMEM = 12;
     internal const int ENOSPC = 28;
 
@@ -72,10 +76,30 @@ internal static partial class Libc
     internal static partial int mprotect(nint address, nuint length, int protection);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial int madvise(nint address, nuint length, int advice);
+
+    /// <summary>pidfd_open, for C libraries that don't have it by name.</summary>
+    [LibraryImport(Library, EntryPoint = "syscall", SetLastError = true)]
+    internal static partial long pidfd_open(long number, int processId, uint flags);
+
+    /// <remarks>Answered without entering the kernel, so that the transition would cost more than the call.</remarks>
+    [SuppressGCTransition]
+    [LibraryImport(Library)]
+    internal static partial int clock_gettime(int clock, out TimeSpec time);
+
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int getrlimit(int resource, out ResourceLimit limit);
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int setrlimit(int resource, in ResourceLimit limit);
+}
+
+/// <summary><c>struct timespec</c> of 64-bit Linux.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct TimeSpec
+{
+    public long Seconds;
+    public long Nanoseconds;
 }
 
 /// <summary><c>struct rlimit</c> of 64-bit Linux.</summary>

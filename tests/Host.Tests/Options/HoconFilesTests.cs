@@ -62,7 +62,8 @@ public sealed class HoconFilesTests
         Assert.False(config.GetBoolean("akka.remote.dot-netty.tcp.batching.enabled", true));
         Assert.Equal(1, config.GetInt("akka.remote.dot-netty.tcp.server-socket-worker-pool.pool-size-max"));
         Assert.Equal("lease-majority", config.GetString("akka.cluster.split-brain-resolver.active-strategy"));
-        Assert.Equal("PinnedDispatcher", config.GetString(KvcachedHocon.GpuPinnedDispatcher + ".type"));
+        Assert.Equal("PinnedDispatcher", config.GetString(KvcachedHocon.DataCheckDispatcher + ".type"));
+        Assert.Equal(TimeSpan.FromMilliseconds(1), config.GetTimeSpan(KvcachedHocon.GpuPinnedDispatcher + ".spin"));
         Assert.NotNull(config.GetConfig("akka.actor.serialization-bindings"));
     }
 
@@ -81,7 +82,7 @@ public sealed class HoconFilesTests
         var config = KvcachedHocon.LoadFile(outer.Path);
         Assert.Equal(1, config.GetInt("a"));
         Assert.Equal(2, config.GetInt("b"));
-        Assert.Equal("PinnedDispatcher", config.GetString(KvcachedHocon.GpuPinnedDispatcher + ".type"));
+        Assert.Equal("PinnedDispatcher", config.GetString(KvcachedHocon.DataCheckDispatcher + ".type"));
     }
 
     [Fact]

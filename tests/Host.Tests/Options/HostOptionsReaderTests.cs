@@ -18,7 +18,8 @@ public sealed class HostOptionsReaderTests
             "--gpu", "none:7", "--domain", "blue-1", "--hosts", "3", "--backend=host", "--memory", "1.5GiB", "--port", "0", "--bind", "127.0.0.2",
             "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--run-dir", "/x",
             "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
-            "--revoke-deadline", "20ms", "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
+            "--revoke-deadline", "20ms", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--reopen-window", "0",
+            "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9");
 
         Assert.Equal(new GpuChoice.HostMemory(7), options.Gpu);
@@ -41,6 +42,11 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(TimeSpan.FromSeconds(3), options.Ranks.DecisionDeadline);
         Assert.Equal(TimeSpan.FromMinutes(1), options.Ranks.SessionLease);
         Assert.Equal(TimeSpan.FromMilliseconds(20), options.Ranks.RevokeDeadline);
+        Assert.Equal(TimeSpan.FromSeconds(4), options.Ranks.ReturnDeadline);
+        Assert.Equal(TimeSpan.FromSeconds(5), options.Ranks.RecoveryDeadline);
+        Assert.Equal(TimeSpan.FromMilliseconds(30), options.Ranks.WorkerDeadline);
+        Assert.Equal(TimeSpan.FromSeconds(6), options.Ranks.ReattachWindow);
+        Assert.Equal(TimeSpan.Zero, options.Ranks.ReopenWindow);
         Assert.Equal(TimeSpan.FromSeconds(1), options.Ranks.RegisterInterval);
         Assert.Equal(TimeSpan.FromSeconds(2), options.Ranks.HousekeepingInterval);
         Assert.Equal(0.5, options.Ranks.MaxExtentShare);
@@ -79,6 +85,8 @@ public sealed class HostOptionsReaderTests
     [InlineData("join-timeout", "10ms", "0, or 1s to 1h")]
     [InlineData("management-ask-timeout", "2", "50ms to 1m")]
     [InlineData("decision-deadline", "2h", "50ms to 1m")]
+    [InlineData("worker-deadline", "2s", "decision-deadline")]
+    [InlineData("reopen-window", "1ms", "0, or 1s to 1h")]
     [InlineData("session-lease", "-1s", "1s to 1h")]
     [InlineData("revoke-deadline", "soon", "10ms to 1m")]
     [InlineData("register-interval", "0", "50ms to 1m")]

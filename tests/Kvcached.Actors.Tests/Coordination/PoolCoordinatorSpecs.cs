@@ -119,6 +119,8 @@ public sealed class PoolCoordinatorSpecs : TestKit
         _coordinator.Tell(Registration(0, successor), successor);
         OpenPool(out _);
 
+        // It is asked although the rank is known, so that it knows whom to tell news.
+        successor.ExpectMsg<RankProtocol.ReportRank>();
         successor.ExpectMsg<RankProtocol.OpenRankPool>();
     }
 

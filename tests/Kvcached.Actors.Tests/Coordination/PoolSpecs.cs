@@ -1,3 +1,4 @@
+using Kvcached.Actors.Coordination;
 using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
@@ -29,7 +30,7 @@ public class PoolSpecs
                 { "null rank", sound with { Geometry = geometry with { Ranks = [null!] } }, RefusalReason.UnknownGpu },
                 { "unknown gpu", TestPools.Spec("a", TestPools.Gpus(3)), RefusalReason.UnknownGpu },
                 { "gpu named twice", TestPools.Spec("a", [TestPools.Gpu(0), TestPools.Gpu(0)]), RefusalReason.BadGeometry },
-                { "workers", sound with { Target = PoolTarget.Worker }, RefusalReason.NotSupported },
+                { "no such user", sound with { OwnerUserId = -2 }, RefusalReason.NotAllowed },
                 { "no such target", sound with { Target = (PoolTarget)99 }, RefusalReason.NotSupported },
                 { "negative limit", sound with { LimitBytes = -1 }, RefusalReason.BadLimit },
                 { "negative floor", sound with { FloorBytes = long.MinValue }, RefusalReason.BadLimit },
@@ -239,9 +240,9 @@ public class PoolSpecs
     }
 
     [Fact]
-    public void Session_that_is_not_renewed_should_end_with_its_pools()
+    public void Session_that_is_not_renewed_should_end_with_its_pools_where_they_are_not_kept()
     {
-        var domain = new SimulatedDomain(2);
+        var domain = new SimulatedDomain(2, settings: new CoordinatorSettings { Domain = SimulatedDomain.Name, ReopenWindow = TimeSpan.Zero });
         var (engine, pool) = domain.AddPool("a");
         engine.Grow(pool, 4);
         domain.Settle();

@@ -104,6 +104,32 @@ public class QuarantineSpecs
     }
 
     [Fact]
+    public void Cleared_quarantine_should_change_nothing_when_the_rank_has_closed_the_pool()
+    {
+        var domain = new SimulatedDomain(2);
+        var (engine, pool) = domain.AddPool("a");
+        var grant = engine.Grow(pool, 4);
+        domain.Settle();
+        domain.Ranks[0].SticksOn = 100;
+        domain.Ranks[0].StaysStuck = true;
+        engine.Free(pool, engine.GrantOf(grant));
+        domain.Settle();
+        domain.ToRank(1).IsHeld = true;
+        engine.Close(pool);
+        domain.Settle();
+        Assert.Equal("closing", Assert.Single(domain.Coordinator.Describe().Pools).State);
+
+        domain.Coordinator.QuarantineCleared(
+            domain.Now, new RankProtocol.QuarantineCleared(domain.Ranks[0].Gpu, domain.Ranks[0].Incarnation, pool, engine.GrantOf(grant)));
+
+        Assert.Null(domain.Coordinator.FindImbalance());
+        domain.ToRank(1).IsHeld = false;
+        domain.Settle();
+        Assert.Empty(domain.Coordinator.Describe().Pools);
+        QuietRules.CheckQuiet(domain);
+    }
+
+    [Fact]
     public void Undoing_a_map_that_got_stuck_should_quarantine_it()
     {
         var domain = new SimulatedDomain(2);

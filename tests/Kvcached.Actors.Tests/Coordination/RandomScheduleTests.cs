@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text;
 using CsCheck;
+using Kvcached.Actors.Coordination;
+using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Tests.Coordination.Simulation;
+using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
@@ -37,13 +40,18 @@ public class RandomScheduleTests
         Unreachable,
         TakeOver,
         RestartRank,
+        AttachWorkers,
+        LoseWorker,
+        RestartEngine,
+        TakeOverPool,
     }
 
     private static readonly Gen<(Act Act, int A, int B)> AnyStep = Gen.Frequency(
         (8, Gen.Const(Act.Grow)), (6, Gen.Const(Act.Free)), (30, Gen.Const(Act.Deliver)), (3, Gen.Const(Act.Lose)), (3, Gen.Const(Act.Double)),
         (4, Gen.Const(Act.Hold)), (6, Gen.Const(Act.Pass)), (2, Gen.Const(Act.RefuseMaps)), (2, Gen.Const(Act.Stick)), (1, Gen.Const(Act.WrongDigest)),
         (3, Gen.Const(Act.ReportWarm)), (1, Gen.Const(Act.Mute)), (1, Gen.Const(Act.Reopen)), (1, Gen.Const(Act.Unreachable)), (1, Gen.Const(Act.TakeOver)),
-        (1, Gen.Const(Act.RestartRank)))
+        (1, Gen.Const(Act.RestartRank)), (4, Gen.Const(Act.AttachWorkers)), (2, Gen.Const(Act.LoseWorker)), (1, Gen.Const(Act.RestartEngine)),
+        (2, Gen.Const(Act.TakeOverPool)))
         .SelectMany(act => Gen.Select(Gen.Const(act), Gen.Int[0, 999], Gen.Int[0, 999]));
 
     private static readonly Gen<(int Ranks, (Act Act, int A, int B)[] Steps)> AnySchedule = Gen.Select(Gen.Int[1, 3], AnyStep.Array[1, 60]);
@@ -54,7 +62,9 @@ public class RandomScheduleTests
 
     private static void Run(int rankCount, (Act Act, int A, int B)[] steps)
     {
-        var domain = new SimulatedDomain(rankCount, capacityPages: 24);
+        var windows = TimeSpan.FromSeconds(8);
+        var domain = new SimulatedDomain(
+            rankCount, capacityPages: 24, new CoordinatorSettings { Domain = SimulatedDomain.Name, ReopenWindow = windows, ReattachWindow = windows });
         for (var i = 0; i < EngineCount; i++)
         {
             Open(domain, domain.AddEngine($"e{i}"), i);
@@ -103,6 +113,11 @@ public class RandomScheduleTests
     private static void Take(SimulatedDomain domain, Act act, int a, int b)
     {
         var engine = domain.Engines[a % EngineCount];
+        if (engine.Ended is not null)
+        {
+            engine.Restart();
+        }
+
         var rank = domain.Ranks[a % domain.Ranks.Count];
         var links = domain.Links.ToArray();
         var link = links[a % links.Length];
@@ -161,8 +176,29 @@ public class RandomScheduleTests
             case Act.RestartRank when b % 4 == 0:
                 domain.RestartRank(a % domain.Ranks.Count);
                 break;
+            case Act.AttachWorkers:
+                foreach (var (index, pool) in WorkerPools(domain))
+                {
+                    domain.SetWorker(index, pool, RankWorker.Attached);
+                }
+
+                break;
+            case Act.LoseWorker when WorkerPools(domain) is { Length: > 0 } attached:
+                domain.SetWorker(attached[a % attached.Length].Rank, attached[a % attached.Length].Pool, RankWorker.Gone, isAlive: b % 2 == 0);
+                break;
+            case Act.RestartEngine when b % 3 == 0:
+                engine.Restart();
+                domain.Advance(15.1, coarse: true);
+                break;
+            case Act.TakeOverPool when domain.Coordinator.Describe().Pools.FirstOrDefault(p => p.State == "orphaned") is { } orphan
+                && rank.Pools.TryGetValue(orphan.Pool, out var left):
+                engine.Open(left.Replica.Spec);
+                break;
         }
     }
+
+    private static (int Rank, PoolId Pool)[] WorkerPools(SimulatedDomain domain) =>
+        [.. domain.Ranks.SelectMany((rank, index) => rank.Pools.Where(p => p.Value.NeedsWorker).Select(p => (index, p.Key)))];
 
     /// <summary>Pools over all ranks, or over some: they overlap on GPUs.</summary>
     private static void Open(SimulatedDomain domain, SimulatedEngine engine, int choice)
@@ -171,7 +207,7 @@ public class RandomScheduleTests
         var first = choice % gpus.Length;
         engine.Open(TestPools.Spec(
             $"{engine.Name}-{choice % 2}", choice % 3 == 0 ? gpus : gpus[first..], virtualPages: 32, limitBytes: choice % 4 == 1 ? 16 * TestPools.PageBytes : 0,
-            floorBytes: choice % 4 == 2 ? 4 * TestPools.PageBytes : 0));
+            floorBytes: choice % 4 == 2 ? 4 * TestPools.PageBytes : 0) with { Target = choice % 5 == 1 ? PoolTarget.Worker : PoolTarget.Host });
         domain.Settle();
     }
 

@@ -14,6 +14,7 @@ namespace Kvcached.Actors.Tests.Ranks;
 public sealed class PageMapperSpecs : TestKit
 {
     private static readonly TimeSpan Housekeeping = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan WorkerDeadline = TimeSpan.FromMilliseconds(500);
 
     private readonly RankRig _rig = new();
     private readonly TestProbe _coordinator;
@@ -337,7 +338,7 @@ public sealed class PageMapperSpecs : TestKit
         _rig.Dispose();
     }
 
-    private IActorRef StartMapper() => Sys.ActorOf(PageMapper.Props(_rig.State, _rig.Holdings, _checker, Housekeeping));
+    private IActorRef StartMapper() => Sys.ActorOf(PageMapper.Props(_rig.State, _rig.Holdings, _checker, Housekeeping, WorkerDeadline));
 
     private void OpenBoth()
     {

@@ -52,7 +52,13 @@ internal sealed class RankRig : IDisposable
 
     public ImmutableArray<Extent> MappedIn(PoolId pool) => Pages.TryGet(pool, out var memory) ? [.. memory.MappedExtents.OrderBy(e => e.First)] : [];
 
-    public static RankProtocol.OpenRankPool Open(PoolId pool) => new(Fifth, pool, 0, TestPools.Spec($"p{pool.Value}", TestPools.Gpus(1), 64), Session);
+    public static RankProtocol.OpenRankPool Open(PoolId pool) => new(Fifth, pool, 0, TestPools.Spec(NameOf(pool), TestPools.Gpus(1), 64), Session);
+
+    /// <summary>A pool that workers of user <paramref name="userId"/> map.</summary>
+    public static RankProtocol.OpenRankPool OpenForWorkers(PoolId pool, long userId = -1) =>
+        Open(pool) with { Spec = TestPools.WorkerSpec(NameOf(pool), TestPools.Gpus(1), 64) with { OwnerUserId = userId } };
+
+    public static string NameOf(PoolId pool) => $"p{pool.Value}";
 
     public static RankProtocol.Decide Map(PoolId pool, long seq, params ImmutableArray<Extent> extents) =>
         new(new Decision(pool, Fifth, seq, DecisionKind.Map, extents, 0, Session, new RequestId(seq), default, EngineStep.None));

@@ -35,6 +35,7 @@ public sealed class RankSupervisorSpecs : TestKit
             MapperDispatcher = "akka.actor.default-dispatcher",
             RegisterInterval = Register,
             HousekeepingInterval = TimeSpan.FromHours(1),
+            WorkerDeadline = TimeSpan.FromMilliseconds(500),
         }));
     }
 

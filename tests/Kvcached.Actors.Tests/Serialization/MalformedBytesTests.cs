@@ -94,7 +94,7 @@ public sealed class MalformedBytesTests(WireFixture fixture) : WireKit(fixture)
 
     [Theory]
     [InlineData(HotPathManifests.Decide, 73)]
-    [InlineData(HotPathManifests.InstallTable, 32)]
+    [InlineData(HotPathManifests.InstallTable, 40)]
     [InlineData(HotPathManifests.PagesAllocated, 32)]
     [InlineData(HotPathManifests.ReportWarmExtents, 24)]
     [InlineData(HotPathManifests.WriteStamps, 20)]

@@ -119,14 +119,15 @@ public sealed class WireFormatTests
         iter: 20);
 
     [Fact]
-    public void Decision_FrozenLayout_IsTheOneOfTheFirstVersion()
+    public void Decision_FrozenLayout_IsTheOneOfThisVersion()
     {
         var decision = new Decision(
-            new PoolId(1), new Epoch(2, 3), 4, DecisionKind.Abort, [new Extent(6, new PageId(8), 3, 9)], 5, default, new RequestId(7), new RequestId(10), EngineStep.None);
+            new PoolId(1), new Epoch(2, 3), 4, DecisionKind.Abort, [new Extent(6, new PageId(8), 3, 9)], 5, default, new RequestId(7), new RequestId(10), new EngineStep(12));
 
         Assert.Equal(
             "0100000000000000" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "03" + "0500000000000000"
-            + "00000000000000000000000000000000" + "0700000000000000" + "0A00000000000000" + "01000000" + "06000000" + "08000000" + "03" + "09000000",
+            + "00000000000000000000000000000000" + "0700000000000000" + "0A00000000000000" + "01000000" + "06000000" + "08000000" + "03" + "09000000"
+            + "0C00000000000000",
             Convert.ToHexString(Encode(decision)));
     }
 

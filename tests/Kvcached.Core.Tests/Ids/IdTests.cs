@@ -53,6 +53,17 @@ public sealed class IdTests
     }
 
     [Fact]
+    public void GpuId_HashCode_SameForEqualIdsAndSpreadForOthers()
+    {
+        // Ids that differ in one place only, wherever it is, and those of hosts without a GPU.
+        var texts = Enumerable.Range(0, 40).SelectMany(place => "12345678".Select(c => $"{new string('0', place)}{c}{new string('0', 39 - place)}"))
+            .Concat(Enumerable.Range(0, 300).Select(i => $"HOST-{i}")).ToArray();
+        Assert.All(texts, text => Assert.Equal(GpuId.Parse(text).GetHashCode(), GpuId.Parse(new string(text.AsSpan())).GetHashCode()));
+        Assert.Equal(texts.Length, texts.Select(text => GpuId.Parse(text).GetHashCode()).Distinct().Count());
+        Assert.Equal(default(GpuId).GetHashCode(), default(GpuId).GetHashCode());
+    }
+
+    [Fact]
     public void HostIncarnation_New_NeverUnknown() =>
         Assert.All(Enumerable.Range(0, 100).Select(_ => HostIncarnation.New()), incarnation => Assert.True(incarnation.Value > 0));
 }

@@ -1,5 +1,4 @@
 using CsCheck;
-using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Core.Tests.Paging;
@@ -7,11 +6,16 @@ namespace Kvcached.Core.Tests.Paging;
 public sealed class BlockBitsTests
 {
     [Fact]
-    public void Ranges_AnyOrder_AsInASet() =>
+    public void Ranges_AnyOrder_AsInASet() => CheckRanges(length => new BlockBits(length));
+
+    [Fact]
+    public void Ranges_OfOneStateAmongOthers_AsInASet() => CheckRanges(length => new BlockStates(length).Cached);
+
+    private static void CheckRanges(Func<int, BlockBits> create) =>
         Gen.Select(Gen.Int[1, 600], Gen.Select(Gen.Bool, Gen.Int[0, 599], Gen.Int[1, 300]).Array[0, 12], Gen.Int[0, 599], Gen.Int[0, 599])
             .Sample((length, ranges, from, until) =>
             {
-                var bits = new BlockBits(length);
+                var bits = create(length);
                 var model = new SortedSet<int>();
                 foreach (var (isSet, start, count) in ranges)
                 {
@@ -31,19 +35,5 @@ public sealed class BlockBitsTests
                 (from, until) = (from % length, until % length);
                 Assert.Equal(model.Where(m => m >= from && m < until).DefaultIfEmpty(-1).First(), bits.NextFrom(from, until));
                 Assert.All(Enumerable.Range(0, length), block => Assert.Equal(model.Contains(block), bits[block]));
-
-                var above = model.Where(m => m >= from).ToArray();
-                if (above.Length > 0)
-                {
-                    var other = new BlockBits(length);
-                    var taken = new BlockId[1 + (until % above.Length)];
-                    Assert.Equal(above[taken.Length - 1], bits.MoveLowest(from, taken, other));
-                    Assert.Equal(above.Take(taken.Length), taken.Select(block => block.Value));
-                    Assert.All(Enumerable.Range(0, length), block =>
-                    {
-                        Assert.Equal(taken.Contains(new BlockId(block)), other[block]);
-                        Assert.Equal(model.Contains(block) && !other[block], bits[block]);
-                    });
-                }
             }, iter: 500);
 }

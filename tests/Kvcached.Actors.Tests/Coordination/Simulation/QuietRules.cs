@@ -28,7 +28,8 @@ internal static class QuietRules
         catch (BrokenRuleException broken)
         {
             var pools = string.Join(", ", domain.Coordinator.Describe().Pools.Select(p => $"{p.Pool} '{p.Name}' {p.State} at {p.Seq}"));
-            throw new BrokenRuleException($"{broken.Message}\nPools: {pools}. Taken over {domain.TakeOverCount} times. Warnings:\n{string.Join('\n', domain.Warnings)}");
+            var engines = string.Join(", ", domain.Engines.Select(e => $"{e.Name} {e.Session}{(e.Ended is null ? string.Empty : $" ended ({e.Ended})")}, withdrawn: {string.Join(", ", e.Withdrawn.Select(w => $"{w.Key} {w.Value}"))}"));
+            throw new BrokenRuleException($"{broken.Message}\nPools: {pools}. Engines: {engines}. Taken over {domain.TakeOverCount} times. Warnings:\n{string.Join('\n', domain.Warnings)}");
         }
     }
 
@@ -50,9 +51,14 @@ internal static class QuietRules
             foreach (var (id, held) in rank.Pools)
             {
                 var pool = description.Pools.SingleOrDefault(p => p.Pool == id);
-                Require(pool is { State: "ready" }, $"{rank.Gpu} holds {id}, which is {pool?.State ?? "unknown"}.");
+                Require(pool is { State: "ready" or "orphaned" }, $"{rank.Gpu} holds {id}, which is {pool?.State ?? "unknown"}.");
                 Require(pool!.Digest == held.Replica.Table.Digest.ToString(), $"{rank.Gpu} shows another digest of {id} than the coordinator.");
                 Require(held.Mapped.SetEquals(held.Replica.Table.Enumerate()), $"{rank.Gpu} has another layout of {id} mapped than its table says.");
+                if (pool.State == "orphaned")
+                {
+                    continue;
+                }
+
                 var owner = domain.Engines.Single(e => e.Session == held.Replica.Owner);
                 Require(
                     owner.Held.TryGetValue(id, out var extents) && held.Mapped.SetEquals(extents),

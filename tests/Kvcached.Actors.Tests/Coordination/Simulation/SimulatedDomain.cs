@@ -39,6 +39,8 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
     public DomainState Coordinator { get; private set; }
 
+    public TimeSpan SessionLease => _settings.SessionLease;
+
     public List<SimulatedRank> Ranks { get; } = [];
 
     public List<SimulatedEngine> Engines { get; } = [];
@@ -81,6 +83,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         return engine;
     }
 
+    /// <summary>An engine goes on under another session; what is for the old one still comes to it.</summary>
+    public void Rename(SessionId before, SessionId now) => _engineLinks[now] = _engineLinks[before];
+
     /// <summary>An engine with a pool over all ranks.</summary>
     public (SimulatedEngine Engine, PoolId Pool) AddPool(string name, int virtualPages = 256, long limitPages = 0, long floorPages = 0, params ImmutableArray<int> ranks)
     {
@@ -102,6 +107,15 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         {
             Register(rank);
         }
+    }
+
+    /// <summary>The pool's worker on a rank attaches, is lost but lives, or dies.</summary>
+    public void SetWorker(int index, PoolId pool, RankWorker worker, bool isAlive = false)
+    {
+        var rank = Ranks[index];
+        rank.Pools[pool].Worker = worker;
+        rank.Pools[pool].IsWorkerOutOfReach = worker == RankWorker.Gone && isAlive;
+        _rankLinks[rank.Gpu].Up.Send(new Mail(new RankProtocol.WorkerChanged(rank.Gpu, rank.Incarnation, pool, worker), Coordinator.Epoch));
     }
 
     public void Register(SimulatedRank rank) => _rankLinks[rank.Gpu].Up.Send(new Mail(rank.Registration, null));
@@ -177,9 +191,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
                 if (IsDue(HousekeepingInterval, tick))
                 {
-                    foreach (var cleared in rank.Housekeep())
+                    foreach (var news in rank.Housekeep().Concat<RankProtocol.IReply>(rank.WorkerNews()))
                     {
-                        _rankLinks[rank.Gpu].Up.Send(new Mail(cleared, Coordinator.Epoch));
+                        _rankLinks[rank.Gpu].Up.Send(new Mail(news, Coordinator.Epoch));
                     }
                 }
             }
@@ -246,6 +260,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
                 break;
             case Mail { Message: RankProtocol.Decided decided }:
                 Coordinator.Decided(Now, decided.Answer);
+                break;
+            case Mail { Message: RankProtocol.WorkerChanged changed }:
+                Coordinator.WorkerChanged(Now, changed);
                 break;
             case Mail { Message: RankProtocol.QuarantineCleared cleared }:
                 Coordinator.QuarantineCleared(Now, cleared);

@@ -14,12 +14,14 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
     private readonly SortedDictionary<long, Pending> _pending = [];
     private readonly HashSet<PoolId> _opened = [];
     private TimeSpan _renewedAt;
+    private TimeSpan _openedAt = domain.Now;
     private long _lastRequest;
     private long _ackedThrough;
+    private int _lives;
 
     public string Name { get; } = name;
 
-    public SessionId Session { get; } = new(new Guid(number + 1, 7, 7, 1, 2, 3, 4, 5, 6, 7, 8));
+    public SessionId Session { get; private set; } = new(new Guid(number + 1, 7, 7, 1, 2, 3, 4, 5, 6, 7, 8));
 
     /// <summary>The first answer to each request.</summary>
     public Dictionary<RequestId, EngineProtocol.IReply> Answers { get; } = [];
@@ -46,6 +48,20 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
     {
         _renewedAt = domain.Now;
         domain.FromEngine(this, new EngineProtocol.OpenSession(Session, Name, SimulatedDomain.Name));
+    }
+
+    /// <summary>The engine's process dies without a word, and another one starts: it has a session of its own and holds nothing.</summary>
+    public void Restart()
+    {
+        var before = Session;
+        Session = new SessionId(new Guid(number + 1, 7, (short)(++_lives + 7), 1, 2, 3, 4, 5, 6, 7, 8));
+        domain.Rename(before, Session);
+        _pending.Clear();
+        _opened.Clear();
+        Held.Clear();
+        Ended = null;
+        _openedAt = domain.Now;
+        Connect();
     }
 
     public RequestId Open(PoolSpec spec) => Ask((id, acked) => new EngineProtocol.OpenPool(Session, id, acked, spec));
@@ -88,6 +104,12 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
             return;
         }
 
+        if (domain.Now - _openedAt >= domain.SessionLease)
+        {
+            End(new Refusal(RefusalReason.UnknownSession, "Not renewed within its lease."));
+            return;
+        }
+
         if (Renews && domain.Now - _renewedAt >= TimeSpan.FromSeconds(3))
         {
             Connect();
@@ -101,6 +123,11 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
 
     public void Receive(EngineProtocol.IMessage message)
     {
+        if (message.Session != Session)
+        {
+            return;
+        }
+
         switch (message)
         {
             case EngineProtocol.IReply reply when _pending.Remove(reply.Request.Value, out var pending):
@@ -119,10 +146,25 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
                 Withdrawn[withdrawn.Pool] = withdrawn.Refusal;
                 Held.Remove(withdrawn.Pool);
                 break;
+            case EngineProtocol.SessionOpened opened:
+                Events.Add(opened);
+                _openedAt = domain.Now;
+                break;
+            case EngineProtocol.SessionRefused { Refusal.Reason: RefusalReason.UnknownSession } refused when Events.Any(e => e is EngineProtocol.SessionOpened) && Renews:
+                Events.Add(refused);
+                End(refused.Refusal);
+                break;
             case EngineProtocol.IEvent other:
                 Events.Add(other);
                 break;
         }
+    }
+
+    private void End(Refusal why)
+    {
+        Ended = why;
+        Held.Clear();
+        _pending.Clear();
     }
 
     private RequestId Ask(Func<RequestId, RequestId, EngineProtocol.IRequest> make)
@@ -157,9 +199,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
                 Held[free.Pool].UnionWith(free.Extents);
                 break;
             case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownSession } refused:
-                Ended = refused.Refusal;
-                Held.Clear();
-                _pending.Clear();
+                End(refused.Refusal);
                 break;
             case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownPool } refused when request is EngineProtocol.AllocatePages a:
                 Withdrawn.TryAdd(a.Pool, refused.Refusal);

@@ -86,7 +86,7 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
     /// <summary>Tries what is stuck again.</summary>
     public IEnumerable<RankProtocol.QuarantineCleared> Housekeep()
     {
-        foreach (var pool in Pools.Values.Where(p => p.Quarantined.Count > 0 && !StaysStuck))
+        foreach (var pool in Pools.Values.Where(p => p.Quarantined.Count > 0 && !StaysStuck && !p.IsWorkerOutOfReach))
         {
             _cleared.Add((pool.Replica.Pool, [.. pool.Quarantined], 3));
             pool.Quarantined.Clear();
@@ -98,11 +98,15 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
         return told.Select(c => new RankProtocol.QuarantineCleared(Gpu, Incarnation, c.Pool, c.Extents));
     }
 
+    /// <summary>Whether workers are attached; said again and again.</summary>
+    public IEnumerable<RankProtocol.WorkerChanged> WorkerNews() =>
+        Pools.Values.Where(p => p.NeedsWorker).Select(p => new RankProtocol.WorkerChanged(Gpu, Incarnation, p.Replica.Pool, p.Worker));
+
     private RankProtocol.RankReported Report(Epoch epoch) => new(Gpu, Incarnation, epoch,
     [
         .. Pools.Values.Select(p => new RankPoolReport(
             p.Replica.Pool, p.Replica.Rank, p.Replica.Spec, p.Replica.Owner, p.Replica.Epoch, p.Replica.LastSeq, p.Replica.Entries,
-            [.. p.Quarantined], p.Replica.HighestGeneration)),
+            [.. p.Quarantined], p.Replica.HighestGeneration, p.Replica.Fence, p.Worker)),
     ]);
 
     private RankProtocol.RankPoolAnswer Open(RankProtocol.OpenRankPool open)
@@ -112,12 +116,14 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
             return new RankProtocol.RankPoolAnswer(Gpu, Incarnation, open.Epoch, open.Pool, false, refusal);
         }
 
-        if (!Pools.ContainsKey(open.Pool))
+        if (!Pools.TryGetValue(open.Pool, out var pool))
         {
-            Pools.Add(open.Pool, new Pool(new PoolReplica(open.Pool, open.Rank, open.Spec, open.Owner, open.Epoch)));
+            pool = new Pool(new PoolReplica(open.Pool, open.Rank, open.Spec, open.Owner, open.Epoch));
+            Pools.Add(open.Pool, pool);
         }
 
-        return new RankProtocol.RankPoolAnswer(Gpu, Incarnation, open.Epoch, open.Pool, true, null);
+        pool.Replica.Owner = open.Owner;
+        return new RankProtocol.RankPoolAnswer(Gpu, Incarnation, open.Epoch, open.Pool, true, null) { Owner = open.Owner };
     }
 
     private RankProtocol.RankPoolAnswer Close(RankProtocol.CloseRankPool close)
@@ -131,6 +137,8 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
         var step = pool.Replica.Judge(decision);
         switch (step.Action)
         {
+            case ReplicaAction.Map when pool.NeedsWorker && pool.Worker != RankWorker.Attached:
+                return pool.Replica.MapRefused(decision, new Refusal(RefusalReason.NotAttached, $"{Gpu} has no worker."));
             case ReplicaAction.Map when TryMap(pool, step.Extents, out var refusal):
                 return pool.Replica.Mapped(decision);
             case ReplicaAction.Map:
@@ -158,6 +166,7 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
         }
 
         var (unmap, map) = replica.PlanInstall(install.Entries);
+        replica.Honour(install.Fence);
         Unmap(pool, unmap);
         var answer = TryMap(pool, map, out _)
             ? replica.Installed(install.Epoch, install.Seq, install.Entries, [.. pool.Quarantined])
@@ -200,9 +209,9 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
                 continue;
             }
 
-            if (SticksOn > 0)
+            if (SticksOn > 0 || pool.IsWorkerOutOfReach)
             {
-                SticksOn--;
+                SticksOn = Math.Max(0, SticksOn - 1);
                 pool.Quarantined.Add(extent);
             }
             else if (!StaysStuck)
@@ -237,6 +246,13 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
         public HashSet<Extent> Mapped { get; } = [];
 
         public HashSet<Extent> Quarantined { get; } = [];
+
+        public bool NeedsWorker => Replica.Spec.Target == PoolTarget.Worker;
+
+        public RankWorker Worker { get; set; }
+
+        /// <summary>Its worker lives, may write to all that it has mapped, and can't be told to unmap it.</summary>
+        public bool IsWorkerOutOfReach { get; set; }
 
         public long Bytes(IEnumerable<Extent> extents) => extents.Sum(e => _layout.BytesOf(e));
     }

@@ -1,9 +1,8 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
-using Akka.Actor;
 using Kvcached.Core.Ids;
 
-namespace Kvcached.Actors.Tests.Serialization;
+namespace Kvcached.Testing.Samples;
 
 /// <summary>What the members of a made message look like.</summary>
 public enum SampleStyle
@@ -24,8 +23,11 @@ public enum SampleStyle
     DefaultLists,
 }
 
-/// <summary>Makes messages of any record type through its constructor, the same for the same seed.</summary>
-internal sealed class SampleMaker(SampleStyle style, int seed, IActorRef reference)
+/// <summary>Makes messages of any record type through its constructor and its other settable members, the same for the same seed.</summary>
+/// <param name="style">What the members look like.</param>
+/// <param name="seed">Equal seeds make equal messages.</param>
+/// <param name="reference">What members of an interface's type get; null when no message has any.</param>
+internal sealed class SampleMaker(SampleStyle style, int seed, object? reference = null)
 {
     private readonly Random _random = new(seed);
     private int _depth;
@@ -37,9 +39,9 @@ internal sealed class SampleMaker(SampleStyle style, int seed, IActorRef referen
             return MakeText();
         }
 
-        if (type == typeof(IActorRef))
+        if (type.IsInterface)
         {
-            return reference;
+            return reference ?? throw new InvalidOperationException($"No {type.Name} was given to make messages with.");
         }
 
         if (type == typeof(GpuId))
@@ -68,15 +70,23 @@ internal sealed class SampleMaker(SampleStyle style, int seed, IActorRef referen
         var constructor = type.GetConstructors().OrderByDescending(c => c.GetParameters().Length).First();
         var nullability = new System.Reflection.NullabilityInfoContext();
         _depth++;
-        var arguments = constructor.GetParameters().Select(parameter =>
-            !parameter.ParameterType.IsValueType
-            && nullability.Create(parameter).WriteState == System.Reflection.NullabilityState.Nullable
-            && (style == SampleStyle.Smallest || (style == SampleStyle.Random && _random.Next(2) == 0))
-                ? null
-                : Make(parameter.ParameterType)).ToArray();
+        var parameters = constructor.GetParameters();
+        var arguments = parameters.Select(parameter => MakeOrNull(parameter.ParameterType, nullability.Create(parameter))).ToArray();
+        var made = constructor.Invoke(arguments);
+        foreach (var member in type.GetProperties().Where(p => p.CanWrite && !p.GetMethod!.IsStatic && !parameters.Any(q => q.Name == p.Name)))
+        {
+            member.SetValue(made, MakeOrNull(member.PropertyType, nullability.Create(member)));
+        }
+
         _depth--;
-        return constructor.Invoke(arguments);
+        return made;
     }
+
+    private object? MakeOrNull(Type type, System.Reflection.NullabilityInfo nullability) =>
+        !type.IsValueType && nullability.WriteState == System.Reflection.NullabilityState.Nullable
+        && (style == SampleStyle.Smallest || (style == SampleStyle.Random && _random.Next(2) == 0))
+            ? null
+            : Make(type);
 
     private ImmutableArray<T> MakeList<T>()
     {

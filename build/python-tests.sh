@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs the Python package's tests with every Python from 3.9 on that is installed, and prints "PASSED FAILED SKIPPED" as its last line.
+# Needs artifacts/native (./build-native.sh). KVCACHED_PYTHONS names the interpreters instead, separated by spaces.
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+find_pythons() {
+  local candidate
+  for candidate in python3 python3.{9..19} /usr/bin/python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3; do
+    candidate=$(command -v "$candidate") || continue
+    "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || continue
+    # One of each minor version, and one more when only that has NumPy.
+    "$candidate" -c 'import importlib.util as u, sys; print("%d.%d%s" % (*sys.version_info[:2], "+numpy" if u.find_spec("numpy") else ""), sys.executable)'
+  done | sort -u -k1,1 | awk '{print $2}'
+}
+
+passed=0 failed=0 skipped=0
+for python in ${KVCACHED_PYTHONS:-$(find_pythons)}; do
+  log=$(mktemp)
+  result=$(cd "$root/python" && timeout 600 "$python" -B -m tests.run 2>"$log" | tail -n 1)
+  if [[ $result =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[3]}
+  else
+    p=0 f=1 s=0
+  fi
+  echo "   $("$python" --version 2>&1): $p passed, $f failed, $s skipped"
+  if [ "$f" -gt 0 ]; then tail -n 60 "$log"; fi
+  rm -f "$log"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then echo "   no Python from 3.9 on is installed"; fi
+echo "$passed $failed $skipped"

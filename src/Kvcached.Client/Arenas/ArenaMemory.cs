@@ -1,0 +1,155 @@
+using System.Collections.Immutable;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Geometry;
+using Kvcached.Core.Paging;
+using Kvcached.Core.Workers;
+using Kvcached.Gpu.Memory;
+using Microsoft.Win32.SafeHandles;
+
+namespace Kvcached.Client.Arenas;
+
+/// <summary>
+/// The reserved range of one rank and what is mapped in it, with the table by which all ranks are compared. Used by one thread.
+/// </summary>
+internal sealed class ArenaMemory
+{
+    private readonly IVirtualMemory _memory;
+    private readonly AddressReservation _reservation;
+    private readonly PageTable _table;
+    private readonly Dictionary<Extent, MappedMemory> _mapped = [];
+
+    /// <summary>Reserves the range.</summary>
+    /// <exception cref="VirtualMemoryException">The addresses can't be had.</exception>
+    public ArenaMemory(IVirtualMemory memory, PoolGeometry geometry, int rank)
+    {
+        _memory = memory;
+        Layout = ArenaLayout.Create(geometry, rank);
+        _table = new PageTable(geometry.VirtualPageCounts);
+        _reservation = memory.Reserve(Layout.ByteCount);
+        BaseAddress = _reservation.BaseAddress;
+    }
+
+    public ArenaLayout Layout { get; }
+
+    public nint BaseAddress { get; }
+
+    public LayoutDigest Digest => _table.Digest;
+
+    public IReadOnlyCollection<MappedMemory> Mapped => _mapped.Values;
+
+    public bool Holds(LentExtent lent) => _mapped.TryGetValue(lent.Extent, out var mapped) && mapped.Lent == lent;
+
+    /// <summary>Maps extents, all or none. The descriptors are taken over.</summary>
+    /// <param name="extents">The extents.</param>
+    /// <param name="descriptors">Theirs, in the order of extents, of each one per mapping unit.</param>
+    /// <param name="stuck">After a refusal: what the driver didn't let go of again.</param>
+    /// <returns>Null, or why not.</returns>
+    public Refusal? Map(IReadOnlyList<LentExtent> extents, ImmutableArray<SafeFileHandle> descriptors, out List<MappedMemory> stuck)
+    {
+        stuck = [];
+        if (FindFault(extents, descriptors.Length) is { } fault)
+        {
+            Lines.SocketLine.Discard(descriptors);
+            return fault;
+        }
+
+        var done = new List<MappedMemory>(extents.Count);
+        var next = 0;
+        try
+        {
+            foreach (var lent in extents)
+            {
+                var units = Layout.UnitsOf(lent.Extent.Group).Length;
+                var mapped = new MappedMemory(_memory, Layout, BaseAddress, lent);
+                done.Add(mapped);
+                mapped.Map(descriptors.AsSpan(next, units));
+                next += units;
+            }
+        }
+        catch (VirtualMemoryException failure)
+        {
+            Lines.SocketLine.Discard(descriptors);
+            for (var i = done.Count - 1; i >= 0; i--)
+            {
+                if (!done[i].TryLetGo())
+                {
+                    stuck.Add(done[i]);
+                }
+            }
+
+            return new Refusal(
+                failure.Code == DriverCode.OutOfMemory ? RefusalReason.OutOfMemory : RefusalReason.DriverFailed,
+                $"{done[^1].Extent} could not be mapped in the worker: {failure.Message}");
+        }
+
+        foreach (var mapped in done)
+        {
+            Enter(mapped);
+        }
+
+        return null;
+    }
+
+    /// <summary>Takes an extent out of the table, so that it counts as unmapped; it stays mapped until it is let go of. Null when it isn't there as this very memory.</summary>
+    public MappedMemory? TakeOut(LentExtent lent)
+    {
+        if (!Holds(lent))
+        {
+            return null;
+        }
+
+        _mapped.Remove(lent.Extent, out var mapped);
+        _table.Remove(lent.Extent);
+        return mapped;
+    }
+
+    /// <summary>Puts memory back into the table that was taken out and is still whole.</summary>
+    public void PutBack(MappedMemory mapped) => Enter(mapped);
+
+    /// <summary>Gives the range back; false while anything is mapped in it.</summary>
+    public bool TryFree()
+    {
+        try
+        {
+            _memory.Free(_reservation);
+            return true;
+        }
+        catch (VirtualMemoryException)
+        {
+            return false;
+        }
+    }
+
+    private void Enter(MappedMemory mapped)
+    {
+        _mapped.Add(mapped.Extent, mapped);
+        _table.Add(mapped.Extent);
+    }
+
+    /// <summary>Entering them is the check, also of each against the others; all are taken out again at once.</summary>
+    private Refusal? FindFault(IReadOnlyList<LentExtent> extents, int descriptorCount)
+    {
+        var entered = 0;
+        var expected = 0;
+        var fault = ExtentFault.None;
+        while (entered < extents.Count && fault == ExtentFault.None)
+        {
+            fault = _table.Add(extents[entered].Extent);
+            if (fault == ExtentFault.None)
+            {
+                expected += Layout.UnitsOf(extents[entered++].Extent.Group).Length;
+            }
+        }
+
+        for (var i = 0; i < entered; i++)
+        {
+            _table.Remove(extents[i].Extent);
+        }
+
+        return fault != ExtentFault.None
+            ? new Refusal(RefusalReason.StaleExtent, $"{extents[entered].Extent} can't be mapped in the worker: {fault}.")
+            : expected != descriptorCount
+                ? new Refusal(RefusalReason.InvalidMessage, $"{descriptorCount} descriptors came for {extents.Count} extents, which have {expected} mapping units.")
+                : null;
+    }
+}

@@ -1,0 +1,204 @@
+using Kvcached.Client.Sessions;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
+
+namespace Kvcached.Client;
+
+/// <content>What goes through the coordinator because the engine asks for it.</content>
+public sealed partial class KvPool
+{
+    /// <summary>Asks for pages, and has them mapped on every rank or refused by the deadline. Returns how many came.</summary>
+    public ClientResult<int> Grow(int group, int pages, TimeSpan deadline)
+    {
+        var state = StateOf(group);
+        if (FindObstacle() is { } obstacle)
+        {
+            return obstacle;
+        }
+
+        if (pages < 1)
+        {
+            return new Refusal(RefusalReason.InvalidCount, $"{pages} pages can't be asked for; ask for 1 or more.");
+        }
+
+        var result = AskForPages(group, state, pages, Deadlines.Clamp(deadline)).Wait(Deadlines.Clamp(deadline), $"Growth of {Id} by {pages} pages");
+        return result.Value switch
+        {
+            EngineProtocol.PagesAllocated allocated => allocated.Extents.Sum(e => e.PageCount),
+            null => result.Refusal!,
+            var other => Unfitting(other),
+        };
+    }
+
+    /// <summary>
+    /// Takes exactly <c>blocks.Length</c> blocks, growing as needed; when growth is refused, cached blocks are evicted. Null, or why not; then none
+    /// is taken.
+    /// </summary>
+    public Refusal? AllocateOrGrow(int group, Span<BlockId> blocks, TimeSpan deadline)
+    {
+        var state = StateOf(group);
+        var started = _port.Time.GetTimestamp();
+        deadline = Deadlines.Clamp(deadline);
+        while (true)
+        {
+            if (FindObstacle() is { } obstacle)
+            {
+                return obstacle;
+            }
+
+            if (TryAllocateFree(group, blocks, out var missing))
+            {
+                return null;
+            }
+
+            var left = deadline - _port.Time.GetElapsedTime(started);
+            var grown = left <= TimeSpan.Zero
+                ? new Refusal(RefusalReason.DeadlineExceeded, $"{blocks.Length} blocks of {Id} could not be had within {deadline.TotalSeconds:0.###} s. Free some, or wait longer.")
+                : Grow(group, state.PagesOf(missing), left);
+            if (grown.IsGranted)
+            {
+                continue;
+            }
+
+            if (TryAllocateEvicting(group, blocks, out missing))
+            {
+                return null;
+            }
+
+            // Not all of it is to be had; but perhaps what eviction doesn't cover.
+            left = deadline - _port.Time.GetElapsedTime(started);
+            if (missing < blocks.Length && left > TimeSpan.Zero && grown.Refusal.Reason is RefusalReason.OutOfMemory or RefusalReason.LimitExceeded
+                && Grow(group, state.PagesOf(missing), left).IsGranted && TryAllocateEvicting(group, blocks, out _))
+            {
+                return null;
+            }
+
+            return grown.Refusal;
+        }
+    }
+
+    /// <summary>Gives warm extents back, longest idle first, until at most so many warm pages are left. Returns the pages given back.</summary>
+    public ClientResult<int> Trim(int group, int warmPagesToKeep, TimeSpan deadline)
+    {
+        StateOf(group);
+        if (FindObstacle() is { } obstacle)
+        {
+            return obstacle;
+        }
+
+        Core.Scheduling.GivenUpExtents leaving;
+        lock (_lock)
+        {
+            leaving = WithInheritedFence(_blocks.TakeWarm(group, Math.Max(0, warmPagesToKeep), TimeSpan.Zero, Now));
+            _returnedExtents += leaving.Extents.Length;
+        }
+
+        if (leaving.IsEmpty)
+        {
+            return 0;
+        }
+
+        var result = Return(leaving).Wait(Deadlines.Clamp(deadline), $"The return of {leaving.PageCount} pages of {Id}");
+        return result.Value switch
+        {
+            EngineProtocol.ExtentsFreed => leaving.PageCount,
+            null => result.Refusal!,
+            var other => Unfitting(other),
+        };
+    }
+
+    /// <summary>Waits, growing as needed, until the block for padding is there.</summary>
+    public ClientResult<BlockId> EnsureNullBlock(int group, TimeSpan deadline)
+    {
+        if (!Options.HasNullBlock)
+        {
+            return new Refusal(RefusalReason.NotSupported, $"{Id} was opened without a block for padding; see {nameof(KvPoolOptions)}.{nameof(KvPoolOptions.HasNullBlock)}.");
+        }
+
+        var grown = NullBlock(group) is null ? Grow(group, 1, deadline) : 0;
+        return NullBlock(group) is { } block ? block
+            : grown.Refusal ?? new Refusal(RefusalReason.OutOfMemory, $"{Id} has no block free for padding. Free some, or ask again.");
+    }
+
+    /// <summary>
+    /// Keeps the extents of these pages mapped until as many <see cref="Unpin"/>: they are never given up, whether asked or idle. For memory that is
+    /// registered elsewhere (RDMA). False, and none pinned, when a page isn't mapped.
+    /// </summary>
+    public bool Pin(int group, PageId first, int pages)
+    {
+        StateOf(group);
+        lock (_lock)
+        {
+            return _withdrawn is null && _blocks.Pins.TryPin(_blocks.Groups[group], first, pages);
+        }
+    }
+
+    /// <summary>Takes one <see cref="Pin"/> of the same range back; false when it isn't pinned.</summary>
+    public bool Unpin(int group, PageId first, int pages)
+    {
+        StateOf(group);
+        lock (_lock)
+        {
+            return _blocks.Pins.TryUnpin(_blocks.Groups[group], first, pages);
+        }
+    }
+
+    /// <summary>Closes the pool and returns all its memory. Null, or why that isn't confirmed; it is unusable in either case.</summary>
+    public Refusal? Close(TimeSpan deadline)
+    {
+        lock (_lock)
+        {
+            if (_withdrawn is not null)
+            {
+                return null;
+            }
+
+            _withdrawn = new Refusal(RefusalReason.UnknownPool, $"{Id} was closed by its engine.");
+        }
+
+        if (_port.Ended is { } ended)
+        {
+            Forget();
+            return ended;
+        }
+
+        var request = new PendingRequest((session, id, acked) => new EngineProtocol.ClosePool(session, id, acked, Id), _ => Forget()) { Pool = Id };
+        _port.Submit(request);
+        return _port.IsOwnThread ? null : request.Wait(Deadlines.Clamp(deadline), $"The closing of {Id}").Refusal;
+    }
+
+    /// <summary>Closes the pool, waiting at most for <see cref="KvSessionOptions.CloseTimeout"/>.</summary>
+    public void Dispose() => Close(_port.CloseTimeout);
+
+    private static Refusal Unfitting(EngineProtocol.IReply reply) =>
+        new(RefusalReason.InvalidMessage, $"The coordinator answered with {reply.GetType().Name}, which doesn't fit the request. Use a host and a library of one version.");
+
+    private Refusal? FindObstacle() => Withdrawn ?? (_port.IsOwnThread
+        ? new Refusal(RefusalReason.NotSupported, "A handler of the library's events can't wait for the coordinator, whose answer comes on the same thread. Have another thread ask.")
+        : null);
+
+    private bool TryAllocateFree(int group, Span<BlockId> blocks, out int missing)
+    {
+        lock (_lock)
+        {
+            missing = blocks.Length - _blocks.Groups[group].FreeBlockCount;
+            return _withdrawn is null && _port.Lease.IsHeld && _blocks.TryAllocate(group, blocks);
+        }
+    }
+
+    private bool TryAllocateEvicting(int group, Span<BlockId> blocks, out int missing)
+    {
+        bool isAllocated, wasEvicted;
+        lock (_lock)
+        {
+            var allocator = _blocks.Groups[group];
+            missing = blocks.Length - allocator.FreeBlockCount - allocator.CachedBlockCount;
+            isAllocated = _withdrawn is null && _port.Lease.IsHeld && _blocks.TryAllocateEvicting(group, blocks);
+            wasEvicted = !_evictions.IsEmpty;
+        }
+
+        Follow(wasEvicted, isLow: false);
+        return isAllocated;
+    }
+}

@@ -1,0 +1,107 @@
+using System.Collections.Immutable;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Scheduling;
+using Microsoft.Win32.SafeHandles;
+
+namespace Kvcached.Client.Sessions;
+
+/// <content>Answers, memory that is asked back, and pools that end.</content>
+internal sealed partial class SchedulerSession
+{
+    /// <summary>What the predecessor of a pool's scheduler left; the caller's from now on.</summary>
+    public SafeFileHandle? TakePredecessorTags(PoolId pool) => _predecessorTags.Remove(pool, out var tags) ? tags : null;
+
+    private void Answered(EngineProtocol.IReply reply)
+    {
+        if (!_pending.Remove(reply.Request.Value, out var pending))
+        {
+            AnsweredAgain(reply);
+            return;
+        }
+
+        // Before the caller hears of it, so that it can allocate blocks of these pages at once; and also when it waits no more.
+        if (reply is EngineProtocol.PagesAllocated allocated && _pools.TryGetValue(allocated.Pool, out var pool))
+        {
+            pool.Add(allocated.Extents);
+        }
+
+        if (reply is EngineProtocol.PoolOpened opened)
+        {
+            if (_pools.ContainsKey(opened.Pool))
+            {
+                // Two allocators over the same pages would hand out the same blocks.
+                reply = new EngineProtocol.RequestRefused(Id, reply.Request, new Refusal(
+                    RefusalReason.NameInUse, $"{opened.Pool} is open in this session already. Use the pool that was opened first."));
+            }
+
+            _openedPools.Add(opened.Pool);
+        }
+
+        pending.Complete(reply);
+        switch (reply)
+        {
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownSession } refused:
+                End(refused.Refusal);
+                break;
+            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownPool } refused when pending.Pool != default:
+                // Its withdrawal was lost on the way.
+                Withdraw(pending.Pool, refused.Refusal);
+                break;
+        }
+    }
+
+    /// <summary>
+    /// An answer to a request that was answered before. Mostly the same; but a copy of the request that was still on its way when a new
+    /// coordinator took over was carried out a second time, and what came of that is given back.
+    /// </summary>
+    private void AnsweredAgain(EngineProtocol.IReply reply)
+    {
+        switch (reply)
+        {
+            case EngineProtocol.PagesAllocated allocated when _pools.TryGetValue(allocated.Pool, out var pool) && pool.FindForeign(allocated.Extents) is { IsEmpty: false } foreign:
+                GiveBack(allocated.Pool, new GivenUpExtents(foreign, EngineStep.None));
+                break;
+            case EngineProtocol.PoolOpened opened when _ended is null && _openedPools.Add(opened.Pool):
+                Submit(new PendingRequest((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, opened.Pool)) { Pool = opened.Pool });
+                break;
+        }
+    }
+
+    /// <summary>Answers a revoke, in one step with allocation.</summary>
+    private void GiveUp(EngineProtocol.RevokeExtents revoke)
+    {
+        var pool = _pools.GetValueOrDefault(revoke.Pool);
+        var givenUp = pool?.GiveUp(revoke.Extents) ?? GivenUpExtents.None;
+        if (!givenUp.IsEmpty)
+        {
+            // The answer may be lost, a request is sent until it is answered; it comes first, so that it isn't refused.
+            GiveBack(revoke.Pool, givenUp);
+        }
+
+        Tell(new EngineProtocol.RevokeAnswered(Id, revoke.Pool, revoke.RevokeId, givenUp.Extents, givenUp.Fence));
+        pool?.TellRevoked(revoke.Extents, givenUp);
+    }
+
+    private void GiveBack(PoolId pool, GivenUpExtents extents) => Submit(new PendingRequest(
+        (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents.Extents, extents.Fence),
+        reply =>
+        {
+            if (reply is EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy })
+            {
+                _returns.Enqueue((pool, extents));
+            }
+        })
+    { Pool = pool });
+
+    private void Withdraw(PoolId id, Refusal why)
+    {
+        if (_pools.Remove(id, out var pool))
+        {
+            pool.Withdraw(why);
+        }
+    }
+
+    private void Discard(PoolId pool) => TakePredecessorTags(pool)?.Dispose();
+}

@@ -1,0 +1,2 @@
+// Some tests count what the whole process holds.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]

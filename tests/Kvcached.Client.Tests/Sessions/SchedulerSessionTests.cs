@@ -1,0 +1,272 @@
+using Kvcached.Client.Sessions;
+using Kvcached.Client.Tests.Support;
+using Kvcached.Core.Decisions;
+using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
+using Kvcached.Core.Scheduling;
+using Kvcached.Core.Sockets;
+
+namespace Kvcached.Client.Tests.Sessions;
+
+public sealed class SchedulerSessionTests : IDisposable
+{
+    private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(3);
+
+    private readonly ManualTime _time = new();
+    private readonly LeaseFence _lease;
+    private readonly SchedulerSession _session;
+    private readonly FakePort _port = new();
+    private readonly FakeLine _line = new();
+    private KvPool? _pool;
+
+    public SchedulerSessionTests()
+    {
+        _lease = new LeaseFence(_time);
+        _session = new SchedulerSession(new KvSessionOptions { SocketPath = "none", EngineName = "engine" }, _time, _lease);
+    }
+
+    public void Dispose() => _pool?.Dispose();
+
+    [Fact]
+    public void Connected_First_AsksForTheSession()
+    {
+        _session.Connected(_line);
+        var asked = Assert.IsType<EngineProtocol.OpenSession>(Assert.Single(_line.Sent));
+        Assert.Equal((_session.Id, "engine", "default"), (asked.Session, asked.EngineName, asked.Domain));
+        Assert.False(_session.IsOpened);
+        Open();
+        Assert.True(_session.IsOpened);
+    }
+
+    [Fact]
+    public void Upkeep_SessionOpen_RenewsAtEveryThirdOfTheLease()
+    {
+        Connect();
+        _time.Advance(0.9);
+        _session.Upkeep();
+        Assert.Empty(_line.Sent);
+        _time.Advance(0.2);
+        _session.Upkeep();
+        Assert.IsType<EngineProtocol.OpenSession>(Assert.Single(_line.Sent));
+    }
+
+    [Fact]
+    public void Upkeep_LeaseNotRenewed_EndsTheSessionAndItsPoolsSoonerThanTheCoordinatorDoes()
+    {
+        Connect();
+        var pool = AddPool();
+        var request = Submit();
+        _time.Advance(2.69);
+        _session.Upkeep();
+        Assert.Null(_session.Ended);
+        _time.Advance(0.02);
+        Assert.False(_lease.IsHeld);
+        _session.Upkeep();
+        Assert.Equal(RefusalReason.UnknownSession, _session.Ended?.Reason);
+        Assert.Equal(RefusalReason.UnknownSession, pool.Withdrawn?.Reason);
+        Assert.IsType<EngineProtocol.RequestRefused>(request.Answer);
+    }
+
+    [Fact]
+    public void Connected_AgainWithinTheLease_ResendsUnderTheSameIdsWithTheSameSession()
+    {
+        Connect();
+        var pool = AddPool();
+        Submit();
+        Submit();
+        var before = _line.Sent.OfType<EngineProtocol.AllocatePages>().ToArray();
+        _session.Disconnected();
+        var next = new FakeLine();
+        _session.Connected(next);
+        Assert.IsType<EngineProtocol.OpenSession>(next.Sent[0]);
+        Assert.Equal(pool.Id, Assert.IsType<SocketProtocol.KeepTags>(next.Sent[1]).Pool);
+        Assert.Equal(before, next.Sent.Skip(2));
+    }
+
+    [Fact]
+    public void Upkeep_NoAnswer_SendsAgainUnderTheSameId()
+    {
+        Connect();
+        Submit();
+        _time.Advance(2.1);
+        Renew();
+        _session.Upkeep();
+        var sent = _line.Sent.OfType<EngineProtocol.AllocatePages>().ToArray();
+        Assert.Equal(2, sent.Length);
+        Assert.Equal(sent[0].Request, sent[1].Request);
+    }
+
+    [Fact]
+    public void Submit_AfterAnswers_AcknowledgesThem()
+    {
+        Connect();
+        Submit();
+        Submit();
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(1), new Refusal(RefusalReason.OutOfMemory, "No.")));
+        Submit();
+        Assert.Equal(new RequestId(1), _line.Sent.OfType<EngineProtocol.AllocatePages>().Last().AckedThrough);
+    }
+
+    [Fact]
+    public void PagesAllocated_Late_AreUsedAllTheSame()
+    {
+        Connect();
+        var pool = AddPool();
+        Submit();
+        Receive(new EngineProtocol.PagesAllocated(_session.Id, new RequestId(1), pool.Id, [TestPool.Extent(3)]));
+        Assert.Equal([TestPool.Extent(3)], pool.Extents(0));
+    }
+
+    [Fact]
+    public void PagesAllocated_TwiceWithOtherPages_GivesTheSecondBack()
+    {
+        Connect();
+        var pool = AddPool();
+        Submit();
+        Receive(new EngineProtocol.PagesAllocated(_session.Id, new RequestId(1), pool.Id, [TestPool.Extent(3)]));
+        Receive(new EngineProtocol.PagesAllocated(_session.Id, new RequestId(1), pool.Id, [TestPool.Extent(3)]));
+        Assert.Empty(_line.Sent.OfType<EngineProtocol.FreeExtents>());
+        Receive(new EngineProtocol.PagesAllocated(_session.Id, new RequestId(1), pool.Id, [TestPool.Extent(5, generation: 9)]));
+        Assert.Equal([TestPool.Extent(5, generation: 9)], Assert.Single(_line.Sent.OfType<EngineProtocol.FreeExtents>()).Extents.ToArray());
+    }
+
+    [Fact]
+    public void Revoke_WarmAndUsed_FreesTheWarmBeforeItAnswers()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0), TestPool.Extent(1, generation: 2)]);
+        var blocks = new BlockId[9];
+        Assert.True(pool.TryAllocate(0, blocks));
+        Assert.True(pool.Free(0, blocks.AsSpan(0, 8), new EngineStep(6)).IsNone);
+        var warm = pool.Extents(0).Single(e => e.First.Value == blocks[0].Value / TestPool.BlocksPerPage);
+        _line.Sent.Clear();
+        Receive(new EngineProtocol.RevokeExtents(_session.Id, pool.Id, 42, [.. pool.Extents(0)]));
+        var freed = Assert.IsType<EngineProtocol.FreeExtents>(_line.Sent[0]);
+        var answered = Assert.IsType<EngineProtocol.RevokeAnswered>(_line.Sent[1]);
+        Assert.Equal([warm], freed.Extents.ToArray());
+        Assert.Equal(new EngineStep(6), freed.Fence);
+        Assert.Equal((42, new EngineStep(6)), (answered.RevokeId, answered.Fence));
+        Assert.Equal([warm], answered.GivenUp.ToArray());
+    }
+
+    [Fact]
+    public void Revoke_OfAnUnknownPool_IsAnsweredWithNothing()
+    {
+        Connect();
+        Receive(new EngineProtocol.RevokeExtents(_session.Id, TestPool.Id, 1, [TestPool.Extent(0)]));
+        Assert.Empty(Assert.IsType<EngineProtocol.RevokeAnswered>(Assert.Single(_line.Sent)).GivenUp);
+    }
+
+    [Fact]
+    public void Revoke_ReturnRefusedAsBusy_IsAskedAgain()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0)]);
+        Receive(new EngineProtocol.RevokeExtents(_session.Id, pool.Id, 1, [TestPool.Extent(0)]));
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(1), new Refusal(RefusalReason.Busy, "Later.")));
+        _session.Upkeep();
+        var frees = _line.Sent.OfType<EngineProtocol.FreeExtents>().ToArray();
+        Assert.Equal(2, frees.Length);
+        Assert.NotEqual(frees[0].Request, frees[1].Request);
+    }
+
+    [Fact]
+    public void Upkeep_ExtentsIdle_ReportsThemOnceUntilTheyChange()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0)]);
+        for (var i = 0; i < 2; i++)
+        {
+            _time.Advance(0.6);
+            Renew();
+            _session.Upkeep();
+        }
+
+        Assert.Equal(TestPool.Extent(0), Assert.Single(Assert.Single(_line.Sent.OfType<EngineProtocol.ReportWarmExtents>()).Extents).Extent);
+    }
+
+    [Fact]
+    public void PoolOpened_ThatIsOpenAlready_IsRefused()
+    {
+        Connect();
+        AddPool();
+        var request = Submit();
+        Receive(new EngineProtocol.PoolOpened(_session.Id, new RequestId(1), TestPool.Id, []));
+        Assert.Equal(RefusalReason.NameInUse, Assert.IsType<EngineProtocol.RequestRefused>(request.Answer).Refusal.Reason);
+    }
+
+    [Fact]
+    public void Received_OfAnotherSession_IsPassedOver()
+    {
+        Connect();
+        var pool = AddPool();
+        Receive(new EngineProtocol.PoolWithdrawn(SessionId.New(), pool.Id, new Refusal(RefusalReason.PoolLost, "Gone.")));
+        Assert.Null(pool.Withdrawn);
+        Receive(new EngineProtocol.PoolWithdrawn(_session.Id, pool.Id, new Refusal(RefusalReason.PoolLost, "Gone.")));
+        Assert.Equal(RefusalReason.PoolLost, pool.Withdrawn?.Reason);
+    }
+
+    [Fact]
+    public void SessionRefused_WhileRecovering_IsTriedAgain_ElseItIsTheEnd()
+    {
+        _session.Connected(_line);
+        Receive(new EngineProtocol.SessionRefused(_session.Id, new Refusal(RefusalReason.Recovering, "Wait.")));
+        Assert.Null(_session.Ended);
+        _time.Advance(0.6);
+        _session.Upkeep();
+        Assert.Equal(2, _line.Sent.OfType<EngineProtocol.OpenSession>().Count());
+        Receive(new EngineProtocol.SessionRefused(_session.Id, new Refusal(RefusalReason.UnknownDomain, "Elsewhere.")));
+        Assert.Equal(RefusalReason.UnknownDomain, _session.Ended?.Reason);
+    }
+
+    [Fact]
+    public void PoolTags_NotAskedFor_AreClosedWithTheSession()
+    {
+        Connect();
+        var file = File.OpenHandle("/dev/null");
+        _session.Received(new SocketProtocol.PoolTags(_session.Id, TestPool.Id, 1), [file]);
+        Assert.False(file.IsClosed);
+        var other = File.OpenHandle("/dev/null");
+        _session.Received(new SocketProtocol.PoolTags(_session.Id, TestPool.Id, 1), [other]);
+        Assert.True(file.IsClosed);
+        _session.End(new Refusal(RefusalReason.UnknownSession, "Over."));
+        Assert.True(other.IsClosed);
+    }
+
+    private void Connect()
+    {
+        _session.Connected(_line);
+        Open();
+        _line.Sent.Clear();
+    }
+
+    private void Open() => Receive(new EngineProtocol.SessionOpened(_session.Id, new Epoch(1, 1), s_lease));
+
+    private void Renew()
+    {
+        _session.Upkeep();
+        Open();
+    }
+
+    private void Receive(object message) => _session.Received(message, []);
+
+    private PendingRequest Submit()
+    {
+        var request = new PendingRequest(
+            (session, id, acked) => new EngineProtocol.AllocatePages(session, id, acked, TestPool.Id, 0, 1, TimeSpan.FromSeconds(1)));
+        _session.Submit(request);
+        return request;
+    }
+
+    private KvPool AddPool()
+    {
+        _pool = new KvPool(TestPool.Id, TestPool.Spec(), new KvPoolOptions { HasNullBlock = false, IsGrowingAhead = false }, _port);
+        _pool.TakeOver([], null);
+        _session.Attach(_pool);
+        _line.Sent.Clear();
+        return _pool;
+    }
+}
