@@ -71,7 +71,7 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
     [Fact]
     public async Task A_pool_that_nobody_opens_again_should_give_its_memory_back()
     {
-        await using var domain = await EngineDomain.StartAsync(hosts: 1, "--set", "kvcached.coordinator.reopen-window=1s");
+        await using var domain = await EngineDomain.StartAsync(hosts: 1, "--reopen-window", "1s");
         var scheduler = await domain.StartSchedulerAsync();
         await scheduler.DoAsync(domain.OpenPoolCommand("pool", Shape));
         var workers = await domain.StartWorkersAsync("pool");
