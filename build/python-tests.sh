@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the Python package's tests with every Python from 3.9 on that is installed, and prints "PASSED FAILED SKIPPED" as its last line.
-# Needs artifacts/native (./build-native.sh). KVCACHED_PYTHONS names the interpreters instead, separated by spaces.
+# Runs the Python package's tests with the oldest and the newest Python from 3.9 on that are installed, and with one that has NumPy, and prints
+# "PASSED FAILED SKIPPED" as its last line. KVCACHED_PYTHONS names the interpreters instead, separated by spaces; all takes every one.
+# Needs artifacts/native (./build-native.sh) and the test host (a build of the solution).
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,13 +10,19 @@ find_pythons() {
   for candidate in python3 python3.{9..19} /usr/bin/python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3; do
     candidate=$(command -v "$candidate") || continue
     "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || continue
-    # One of each minor version, and one more when only that has NumPy.
-    "$candidate" -c 'import importlib.util as u, sys; print("%d.%d%s" % (*sys.version_info[:2], "+numpy" if u.find_spec("numpy") else ""), sys.executable)'
-  done | sort -u -k1,1 | awk '{print $2}'
+    "$candidate" -c 'import importlib.util as u, sys; print("%d.%d" % sys.version_info[:2], "numpy" if u.find_spec("numpy") else "-", sys.executable)'
+  done | sort -V -u -k1,2
+}
+
+choose() {
+  if [ "${KVCACHED_PYTHONS:-}" = all ]; then find_pythons | awk '{print $3}'; return; fi
+  find_pythons | awk '{ all[NR] = $3; if ($2 == "numpy") with = $3 } END { print all[1]; if (NR > 1) print all[NR]; if (with) print with }' | awk '!seen[$0]++'
 }
 
 passed=0 failed=0 skipped=0
-for python in ${KVCACHED_PYTHONS:-$(find_pythons)}; do
+pythons=${KVCACHED_PYTHONS:-all}
+if [ "$pythons" = all ]; then pythons=$(choose); fi
+for python in $pythons; do
   log=$(mktemp)
   result=$(cd "$root/python" && timeout 600 "$python" -B -m tests.run 2>"$log" | tail -n 1)
   if [[ $result =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then

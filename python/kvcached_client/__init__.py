@@ -31,7 +31,8 @@ from .errors import (
 )
 from .events import Event, Evicted, Lost, PoolGone, Shrink, Withdrawn
 from .geometry import Group, PoolSpec, latent, multi_head, sliding_window, state
-from .pool import STEP_NONE, STEP_SYNC, Availability, Pool, PoolOptions, PoolStats, TaggedBlock
+from .pool import Pool
+from .pool_facts import STEP_NONE, STEP_SYNC, Availability, PoolOptions, PoolStats, TaggedBlock
 from .session import Session
 from .tensors import Tensor
 

@@ -10,7 +10,8 @@ from typing import Optional, Type
 from . import _abi
 from ._library import Library, library, milliseconds
 from .geometry import PoolSpec
-from .pool import Pool, PoolOptions
+from .pool import Pool
+from .pool_facts import PoolOptions
 
 
 def _close(lib: Library, handle: int) -> None:

@@ -24,7 +24,8 @@ class LibraryTestCase(unittest.TestCase):
 def run_python(code, **environment):
     """Runs code in an interpreter of its own; gives its exit code and what it wrote."""
     variables = dict(os.environ, PYTHONPATH=PYTHON_FOLDER, KVCACHED_LIBRARY=LIBRARY, PYTHONDONTWRITEBYTECODE="1", **environment)
-    done = subprocess.run([sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code]
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     return done.returncode, done.stdout.decode()
 
 

@@ -286,7 +286,7 @@ typedef struct kvc_tag {
 } kvc_tag;
 
 /* Takes exactly count blocks from mapped pages, the fullest extents first; all or none. Evicts the oldest cached blocks when free ones run
- * out. No round trip, no system call. KVC_ERROR_NO_BLOCKS when there are too few, or the reason why the pool can't be used. */
+ * out. No round trip. KVC_ERROR_NO_BLOCKS when there are too few, or the reason why the pool can't be used. */
 KVC_API int32_t kvc_blocks_alloc(kvc_handle pool, int32_t group, int32_t *blocks, int32_t count);
 
 /* As kvc_blocks_alloc, but asks for pages when blocks are short, and blocks for timeout_ms at most. */

@@ -8,6 +8,7 @@ using Kvcached.Gpu.Copying;
 using Kvcached.Gpu.Copying.Devices;
 using Kvcached.Gpu.Cuda;
 using Kvcached.Gpu.Memory;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 if (CommandLine.Parse(args, out var wrong) is not { } commandLine)

@@ -29,7 +29,7 @@ internal static class Program
         {
             // Before anything looks at memory: the look itself makes the context that must not be there.
             rig = cuda;
-            checks = [.. CudaOnlyChecks.BeforeContext(cuda), .. checks, .. CudaOnlyChecks.AfterContext(cuda)];
+            checks = [.. CudaOnlyChecks.BeforeContext(cuda), .. FenceChecks.BeforeContext(cuda), .. checks, .. CudaOnlyChecks.AfterContext(cuda), .. FenceChecks.AfterContext(cuda)];
             Console.WriteLine($"{cuda.DeviceName} {cuda.Gpu}, granularity {ByteSize.Format(cuda.PageBytes)}");
             Console.WriteLine(NvmlDevices.TryList(out var devices, out var unavailable) ? string.Join("; ", devices) : unavailable.Text);
         }

@@ -31,7 +31,9 @@ typedef struct test_case {
 } test_case;
 
 extern const test_case call_cases[];
-extern const test_case process_cases[];
+extern const test_case signal_cases[];
+extern const test_case fork_cases[];
+extern const test_case thread_cases[];
 
 void print_layout(void);
 

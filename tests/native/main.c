@@ -8,7 +8,7 @@
 
 int main(int count, char **arguments)
 {
-    const test_case *tables[] = {call_cases, process_cases};
+    const test_case *tables[] = {call_cases, signal_cases, fork_cases, thread_cases};
     const char *wanted = count == 2 ? arguments[1] : "";
     if (strcmp(wanted, "--layout") == 0) {
         print_layout();

@@ -17,12 +17,16 @@ internal static partial class Libc
 
     internal const int AT_FDCWD = -100;
     internal const int AT_SYMLINK_NOFOLLOW = 0x100;
+    internal const int AT_EMPTY_PATH = 0x1000;
     internal const uint STATX_TYPE = 0x1;
     internal const uint STATX_MODE = 0x2;
     internal const uint STATX_UID = 0x8;
+    internal const uint STATX_SIZE = 0x200;
 
     internal const ushort S_IFMT = 0xF000;
     internal const ushort S_IFDIR = 0x4000;
+    internal const ushort S_IFREG = 0x8000;
+    internal const ushort S_IFSOCK = 0xC000;
 
     private const string Library = "libc";
 
@@ -48,4 +52,7 @@ internal struct FileStatus
 
     [FieldOffset(28)]
     internal ushort Mode;
+
+    [FieldOffset(40)]
+    internal ulong ByteCount;
 }

@@ -3,6 +3,7 @@ using Kvcached.Actors.Hosting;
 using Kvcached.Core.Units;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Gateway;
 using static Kvcached.Host.Options.HostSettingCatalog;
 
 namespace Kvcached.Host.Options;
@@ -31,6 +32,7 @@ internal static class HostOptionsReader
             ManagementPort = read.Integer(ManagementPort, host.ManagementPort, 0, IPEndPoint.MaxPort),
             AkkaManagementPort = read.Text(AkkaManagementPort) is null or "off" ? null : read.Integer(AkkaManagementPort, 0, 0, IPEndPoint.MaxPort, " or off"),
             RunDirectory = read.Parsed<string?>(HostSettingCatalog.RunDirectory, null, text => IsPlainPath(text) ? text : null, "a path without quotes, backslashes and control characters") is { Length: > 0 } path ? path : null,
+            Gateway = ReadGateway(read, host.Gateway),
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             Pages = ReadPages(read, host.Pages),
@@ -40,6 +42,16 @@ internal static class HostOptionsReader
         CheckTogether(read, options);
         return (options, read.Errors);
     }
+
+    private static GatewayOptions ReadGateway(SettingReader read, GatewayOptions defaults) => defaults with
+    {
+        SocketPath = EmptyIsNull(read.Parsed<string?>(HostSettingCatalog.Socket, null, text => IsSocketPath(text) ? text : null, "a path of at most 107 bytes without control characters")),
+        GroupName = EmptyIsNull(read.Text(SocketGroup)),
+        AllowedUsers = [.. read.List(AllowUser, text => text.Split(',').All(part => TryParseUser(part) is not null), "user ids, such as 1000 or 1000,1001")
+            .SelectMany(text => text.Split(',')).Select(TryParseUser).OfType<uint>().Distinct()],
+        MaxConnections = read.Integer(MaxConnections, defaults.MaxConnections, 1, 1_000_000),
+        MaxConnectionsPerUser = read.Integer(MaxConnectionsPerUser, defaults.MaxConnectionsPerUser, 1, 1_000_000),
+    };
 
     private static PagePoolOptions ReadPages(SettingReader read, PagePoolOptions defaults) => defaults with
     {
@@ -157,6 +169,12 @@ internal static class HostOptionsReader
 
     // It becomes part of Akka's configuration.
     private static bool IsPlainPath(string text) => !text.Any(c => c is '"' or '\\' || char.IsControl(c));
+
+    private static bool IsSocketPath(string text) => System.Text.Encoding.UTF8.GetByteCount(text) <= 107 && !text.Any(char.IsControl);
+
+    // The largest number means "no user" to the kernel.
+    private static uint? TryParseUser(string text) =>
+        uint.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var id) && id != uint.MaxValue ? id : null;
 
     private static string? EmptyIsNull(string? text) => string.IsNullOrEmpty(text) ? null : text;
 

@@ -15,6 +15,11 @@ internal static class HostSettingCatalog
     public const string ManagementPort = "management-port";
     public const string AkkaManagementPort = "akka-management-port";
     public const string RunDirectory = "run-dir";
+    public const string Socket = "socket";
+    public const string SocketGroup = "socket-group";
+    public const string AllowUser = "allow-uid";
+    public const string MaxConnections = "max-connections";
+    public const string MaxConnectionsPerUser = "max-connections-per-user";
     public const string ConfigFile = "config";
     public const string CopierPath = "copier-path";
     public const string CopierCallTimeout = "copier-call-timeout";
@@ -49,6 +54,11 @@ internal static class HostSettingCatalog
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
         new(RunDirectory, "DIR", "directory for what outlives the process, private to the user, shared by the domain's hosts of one machine; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),
+        new(Socket, "PATH", "Unix socket for engines, at most 107 bytes; default RUN_DIR/engine-GPU.sock, for host memory of another domain than 'default' RUN_DIR/engine-HOST-K@DOMAIN.sock"),
+        new(SocketGroup, "NAME", "group whose users may connect to the engine socket too; default none"),
+        new(AllowUser, "UID[,UID]", "users who may connect to the engine socket besides root and the host's own, repeatable; default none", IsRepeatable: true),
+        new(MaxConnections, "N", "connections of engines at a time, 1 to 1000000; default 8192"),
+        new(MaxConnectionsPerUser, "N", "connections of one user's engines at a time, 1 to 1000000; default 4096"),
         new(ConfigFile, "FILE", "HOCON file merged over the built-in configuration; its kvcached section may hold these settings"),
         new(CopierPath, "FILE", "the copier's executable; default beside the host"),
         new(CopierCallTimeout, "TIME", "how long one call of the copier may take, 100ms to 10m; default 10s"),

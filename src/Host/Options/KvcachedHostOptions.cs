@@ -1,6 +1,7 @@
 using Kvcached.Actors.Hosting;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Gateway;
 
 namespace Kvcached.Host.Options;
 
@@ -24,6 +25,9 @@ internal sealed record KvcachedHostOptions
 
     /// <summary>Directory for what outlives the process; null = the user's default.</summary>
     public string? RunDirectory { get; init; }
+
+    /// <summary>How engine processes are served.</summary>
+    public GatewayOptions Gateway { get; init; } = new();
 
     /// <summary>How long joining the cluster may take; zero = for ever. Default 2 minutes.</summary>
     public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromMinutes(2);

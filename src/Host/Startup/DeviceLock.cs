@@ -1,28 +1,17 @@
-using System.Globalization;
-using System.Runtime.InteropServices;
-using System.Text;
 using Kvcached.Core.Ids;
-using Kvcached.Host.Native;
-using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Host.Startup;
 
-/// <summary>
-/// Held for the life of a host, so that a stopped host and its replacement can't both serve one device. Taken on the open file, so
-/// that the kernel gives it up with the process, however that ends. The file stays: removing it would let a third process lock
-/// a new file of that name while a second still waits on the old one.
-/// </summary>
+/// <summary>Held for the life of a host, so that a stopped host and its replacement can't both serve one device.</summary>
 internal sealed class DeviceLock : IDisposable
 {
     private const string LockDirectoryName = "locks";
 
-    private const uint OwnerReadWrite = 0b110_000_000;
+    private readonly FileLock _lock;
 
-    private readonly SafeFileHandle _file;
-
-    private DeviceLock(SafeFileHandle file, string path)
+    private DeviceLock(FileLock held, string path)
     {
-        _file = file;
+        _lock = held;
         Path = path;
     }
 
@@ -41,42 +30,12 @@ internal sealed class DeviceLock : IDisposable
         }
 
         var path = System.IO.Path.Combine(directory, gpu.IsHostMemory ? $"{gpu}@{domain}.lock" : $"{gpu}.lock");
-
-        // Not by File.OpenHandle, which takes a lock of its own and fails on one that another process holds.
-        var file = Libc.open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, OwnerReadWrite);
-        if (file.IsInvalid)
-        {
-            return new StartFailure(HostExitCode.Failed, $"lock file '{path}' can't be opened: {Marshal.GetLastPInvokeErrorMessage()}");
-        }
-
-        if (Libc.flock(file, Libc.LOCK_EX | Libc.LOCK_NB) != 0)
-        {
-            var error = Marshal.GetLastPInvokeError();
-            var holder = ReadHolder(file);
-            file.Dispose();
-            return error == Libc.EWOULDBLOCK
-                ? new StartFailure(HostExitCode.DeviceLocked, $"{gpu} is served by {holder} already (lock file '{path}'); stop that host, or serve another device.")
-                : new StartFailure(HostExitCode.Failed, $"lock file '{path}' can't be locked: {Marshal.GetPInvokeErrorMessage(error)}");
-        }
-
-        RandomAccess.SetLength(file, 0);
-        RandomAccess.Write(file, Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)), 0);
-        return new DeviceLock(file, path);
+        return FileLock.Acquire(path, holder => new StartFailure(
+                HostExitCode.DeviceLocked, $"{gpu} is served by {holder} already (lock file '{path}'); stop that host, or serve another device."))
+            .IsFailed(out failure, out var held)
+            ? failure
+            : new DeviceLock(held, path);
     }
 
-    public void Dispose()
-    {
-        if (!_file.IsClosed)
-        {
-            RandomAccess.SetLength(_file, 0);
-            _file.Dispose();
-        }
-    }
-
-    private static string ReadHolder(SafeFileHandle file)
-    {
-        var buffer = new byte[16];
-        var text = Encoding.ASCII.GetString(buffer, 0, RandomAccess.Read(file, buffer, 0));
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var pid) ? $"process {pid}" : "another process";
-    }
+    public void Dispose() => _lock.Dispose();
 }

@@ -2,7 +2,7 @@ using Akka.Configuration;
 using Akka.Hosting;
 using Akka.Management;
 using Kvcached.Actors.Hosting;
-using Kvcached.Gpu.Pools;
+using Kvcached.Actors.Ranks;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Startup;
@@ -13,7 +13,7 @@ internal static class HostActors
     private static readonly Config NothingOnStdout =
         $"akka.stdout-logger-class = \"{typeof(StderrLogger).FullName}, {typeof(StderrLogger).Assembly.GetName().Name}\"";
 
-    public static void AddHostActors(this IServiceCollection services, KvcachedHostOptions options, Config userConfig, PagePool pool) =>
+    public static void AddHostActors(this IServiceCollection services, KvcachedHostOptions options, Config userConfig, RankState rank) =>
         services.AddAkka(KvcachedNames.ActorSystem, builder =>
         {
             builder
@@ -22,7 +22,7 @@ internal static class HostActors
                     loggers.ClearLoggers();
                     loggers.AddLoggerFactory();
                 })
-                .AddKvcached(options.Ranks, pool)
+                .AddKvcached(options.Ranks, rank)
                 .AddHocon(NothingOnStdout, HoconAddMode.Prepend);
             if (options.AkkaManagementPort is not null)
             {

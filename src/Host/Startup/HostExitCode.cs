@@ -12,6 +12,7 @@ internal enum HostExitCode
     UnsafeDirectory = 6,
     NotJoined = 7,
     RemovedFromCluster = 8,
+    SocketUnusable = 9,
 }
 
 /// <summary>The exit codes in words.</summary>
@@ -28,6 +29,7 @@ internal static class HostExitCodes
         HostExitCode.UnsafeDirectory => "the run directory can't be made, or isn't private to the user",
         HostExitCode.NotJoined => "the cluster was not joined in time",
         HostExitCode.RemovedFromCluster => "the cluster removed this host; start it again",
+        HostExitCode.SocketUnusable => "the engine socket can't be made, or another host serves it",
         _ => throw new ArgumentOutOfRangeException(nameof(code), code, null),
     };
 }

@@ -1,8 +1,13 @@
 using System.Net;
 using Akka.Actor;
 using Akka.Configuration;
+using Akka.Hosting;
+using Kvcached.Actors.Coordination;
+using Kvcached.Actors.Ranks;
 using Kvcached.Core.Contracts;
+using Kvcached.Core.Sockets;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Gateway;
 using Kvcached.Host.Management;
 using Kvcached.Host.Options;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -11,27 +16,29 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace Kvcached.Host.Startup;
 
-/// <summary>The actors and the management HTTP of one host: built together, started and stopped in order.</summary>
+/// <summary>The actors, the engine gateway and the management HTTP of one host: built together, started and stopped in order.</summary>
 internal sealed partial class HostServer : IAsyncDisposable
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
     private readonly KvcachedHostOptions _options;
-    private readonly PagePool _pool;
+    private readonly RankState _rank;
     private readonly ILogger _log;
     private AkkaManagementListener? _akkaManagement;
+    private SocketGateway? _gateway;
 
-    private HostServer(WebApplication app, KvcachedHostOptions options, PagePool pool)
+    private HostServer(WebApplication app, KvcachedHostOptions options, RankState rank)
     {
         _log = app.Services.GetRequiredService<ILogger<HostServer>>();
         _app = app;
         _options = options;
-        _pool = pool;
+        _rank = rank;
     }
 
     public static HostServer Create(KvcachedHostOptions options, Config userConfig, PagePool pool)
     {
+        var rank = new RankState(pool);
         // Empty, so that no other source than ours sets addresses, and no file is watched.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddJsonFile("appsettings.json", optional: true, reloadOnChange: false);
@@ -50,12 +57,12 @@ internal sealed partial class HostServer : IAsyncDisposable
             kestrel.AddServerHeader = false;
             kestrel.Listen(ManagementAddress(options), options.ManagementPort);
         });
-        builder.Services.AddHostActors(options, userConfig, pool);
+        builder.Services.AddHostActors(options, userConfig, rank);
         builder.Services.AddManagement(options, pool);
 
         var app = builder.Build();
         app.UseManagement(options);
-        return new HostServer(app, options, pool);
+        return new HostServer(app, options, rank);
     }
 
     /// <summary>Starts, says that it is ready, and serves until told to stop.</summary>
@@ -110,7 +117,7 @@ internal sealed partial class HostServer : IAsyncDisposable
                 return conflict;
             }
 
-            return new StartResult<ActorSystem>(system, null);
+            return StartGateway(system) is { } refused ? refused : new StartResult<ActorSystem>(system, null);
         }
         catch (OperationCanceledException) when (_app.Lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -131,9 +138,28 @@ internal sealed partial class HostServer : IAsyncDisposable
     private async Task ServeAsync(ActorSystem system, CancellationToken stopping)
     {
         Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
-            ReadyLine.EventName, _pool.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
-            ManagementPort(), _akkaManagement?.Port, Environment.ProcessId, _pool.Backend, _pool.CapacityBytes)));
+            ReadyLine.EventName, _rank.Pages.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
+            ManagementPort(), _akkaManagement?.Port, Environment.ProcessId, _rank.Pages.Backend, _rank.Pages.CapacityBytes,
+            _gateway!.Path)));
         await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, stopping));
+    }
+
+    private StartFailure? StartGateway(ActorSystem system)
+    {
+        var (pages, ranks) = (_rank.Pages, _options.Ranks);
+        var path = _options.Gateway.SocketPath ?? GatewaySocket.DefaultPath(ranks.RunDirectory, pages.Gpu, ranks.Domain, new KvcachedHostOptions().Ranks.Domain);
+        if (GatewaySocket.Open(path, _options.Gateway).IsFailed(out var failure, out var socket))
+        {
+            return failure;
+        }
+
+        _gateway = new SocketGateway(
+            socket, _options.Gateway,
+            new SocketProtocol.Welcome(
+                SocketLimits.ProtocolVersion, pages.Incarnation, pages.Gpu, ranks.Domain, pages.Backend, pages.GranularityBytes, $"kvcached-host {HelpText.Version}"),
+            _rank.Workers, new AkkaSessions(system, ActorRegistry.For(system).Get<CoordinatorProxy>()), ranks.ReopenWindow, TimeProvider.System,
+            _app.Services.GetRequiredService<ILogger<SocketGateway>>());
+        return null;
     }
 
     private int ManagementPort() =>
@@ -141,6 +167,7 @@ internal sealed partial class HostServer : IAsyncDisposable
 
     private async Task StopAsync()
     {
+        _gateway?.Dispose();
         _akkaManagement?.Dispose();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);

@@ -62,6 +62,18 @@ internal sealed partial class DomainState
         _port.ForgetEngine(id);
     }
 
+    /// <summary>The process that had the session is gone: its lease is over now.</summary>
+    public void SessionDied(TimeSpan now, SessionId id)
+    {
+        _now = now;
+        if (_sessions.TryGetValue(id, out var session))
+        {
+            EndSession(session, $"The process of engine '{session.EngineName}' that had session {id} has ended.");
+        }
+
+        _port.ForgetEngine(id);
+    }
+
     /// <summary>Any request: answered from memory when it was asked before, else carried out.</summary>
     public void Receive(TimeSpan now, EngineProtocol.IRequest request)
     {

@@ -148,6 +148,9 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case EngineProtocol.CloseSession close:
                 domain.CloseSession(Now, close.Session);
                 break;
+            case EngineProtocol.SessionDied died:
+                domain.SessionDied(Now, died.Session);
+                break;
         }
     }
 

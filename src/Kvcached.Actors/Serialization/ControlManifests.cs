@@ -19,6 +19,7 @@ public static class ControlManifests
     public const string SessionRefused = "SessionRefused";
     public const string CloseSession = "CloseSession";
     public const string SessionClosed = "SessionClosed";
+    public const string SessionDied = "SessionDied";
     public const string OpenPool = "OpenPool";
     public const string PoolOpened = "PoolOpened";
     public const string ClosePool = "ClosePool";

@@ -53,6 +53,7 @@ public static class WireTypes
         [typeof(EngineProtocol.SessionRefused)] = ControlManifests.SessionRefused,
         [typeof(EngineProtocol.CloseSession)] = ControlManifests.CloseSession,
         [typeof(EngineProtocol.SessionClosed)] = ControlManifests.SessionClosed,
+        [typeof(EngineProtocol.SessionDied)] = ControlManifests.SessionDied,
         [typeof(EngineProtocol.OpenPool)] = ControlManifests.OpenPool,
         [typeof(EngineProtocol.PoolOpened)] = ControlManifests.PoolOpened,
         [typeof(EngineProtocol.ClosePool)] = ControlManifests.ClosePool,

@@ -33,9 +33,9 @@ internal sealed partial class WorkerWork
             }
         }
 
+        // What it doesn't name it may still have half unmapped: that is known when it has taken its table in.
         seat.Attach(connection, request.Worker);
         var still = request.Held.Where(h => seat.Held.TryGetValue(h.Extent, out var identity) && identity == h.Identity).Select(h => h.Extent).ToHashSet();
-        LetGo(pool, seat, [.. seat.Held.Keys.Where(e => !still.Contains(e))]);
         if (!connection.TrySend(new WorkerProtocol.RankAttached(pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec), []))
         {
             Break(pool, seat);
@@ -47,7 +47,7 @@ internal sealed partial class WorkerWork
         else
         {
             seat.CatchUpDigest = pool.Replica.Table.Digest;
-            seat.CatchUpTicket = EnqueueTable(pool, seat, [.. pool.Replica.Table.Enumerate()], pool.Replica.Epoch, pool.Replica.LastSeq);
+            seat.CatchUpTicket = EnqueueTable(pool, seat, [.. pool.Replica.Table.Enumerate()], still.Contains, pool.Replica.Epoch, pool.Replica.LastSeq);
             Pump(pool, seat);
         }
 
@@ -114,11 +114,12 @@ internal sealed partial class WorkerWork
     /// Has the worker take the whole table: first a list with all that it holds already and as much more as goes at once, then the rest in parts.
     /// </summary>
     /// <returns>Ticket of the last operation.</returns>
-    private static long EnqueueTable(RankPoolState pool, WorkerSeat seat, ImmutableArray<Extent> table, Epoch epoch, long seq)
+    private static long EnqueueTable(
+        RankPoolState pool, WorkerSeat seat, ImmutableArray<Extent> table, Func<Extent, bool> isHeld, Epoch epoch, long seq)
     {
         var parts = new List<List<Extent>> { new() };
         var descriptors = 0;
-        foreach (var extent in table.Where(e => !seat.Held.ContainsKey(e)))
+        foreach (var extent in table.Where(e => !isHeld(e)))
         {
             var more = pool.Memory.Layout.UnitsOf(extent.Group).Length;
             if (descriptors > 0 && descriptors + more > seat.Queue.MaxDescriptors)
@@ -131,7 +132,7 @@ internal sealed partial class WorkerWork
             parts[^1].Add(extent);
         }
 
-        ImmutableArray<Extent> held = [.. table.Where(seat.Held.ContainsKey)];
+        ImmutableArray<Extent> held = [.. table.Where(isHeld)];
         ImmutableArray<Extent> first = [.. parts[0]];
         var ticket = seat.Queue.Add(new WorkerOperation(
             WorkerOperationKind.Install, epoch, seq, pool.Replica.Fence, Lend(pool, [.. held, .. first]),

@@ -80,7 +80,7 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
             return;
         }
 
-        wait.Ticket = EnqueueTable(pool, seat, [.. command.Entries.Select(e => e.Extent)], command.Epoch, command.Seq);
+        wait.Ticket = EnqueueTable(pool, seat, [.. command.Entries.Select(e => e.Extent)], seat.Held.ContainsKey, command.Epoch, command.Seq);
         Pump(pool, seat);
     }
 
@@ -174,7 +174,7 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
             if (next.Kind == WorkerOperationKind.Install)
             {
                 var listed = next.Extents.Select(e => e.Extent).ToHashSet();
-                next.Replaced = [.. seat.Held.Keys.Where(e => !listed.Contains(e) && !seat.Stuck.Contains(e))];
+                next.Replaced = [.. seat.Held.Keys.Where(e => !listed.Contains(e))];
             }
 
             if (next.Kind != WorkerOperationKind.Unmap)

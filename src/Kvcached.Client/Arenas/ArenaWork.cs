@@ -10,8 +10,9 @@ using static Kvcached.Core.Workers.WorkerProtocol;
 namespace Kvcached.Client.Arenas;
 
 /// <summary>
-/// Carries out a host's operations in order. An unmap takes its extents out of the table at once and is answered when they are gone, which may be
-/// steps later; what comes after it goes on meanwhile, unless it is about the same pages. Used by one thread; knows nothing of sockets.
+/// Carries out a host's operations, and answers them in their order. An unmap takes its extents out of the table at once and is answered when they are
+/// gone, which may be steps later; what comes after it goes on meanwhile, unless it is about the same pages. Once that is to be answered, the unmap is
+/// answered before it, with what still waits named as stuck. Used by one thread; knows nothing of sockets.
 /// </summary>
 /// <param name="memory">What is mapped.</param>
 /// <param name="steps">Which steps are complete.</param>
@@ -25,8 +26,11 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     private long _lastOperation;
 
     /// <summary>An operation that came, with the descriptors of its extents.</summary>
-    private sealed class Order(Operate operate, ImmutableArray<SafeFileHandle> descriptors)
+    private sealed class Order(Operate operate, ImmutableArray<SafeFileHandle> descriptors, Refusal? refusal)
     {
+        /// <summary>Why it is not to be carried out, which is said in its turn.</summary>
+        public Refusal? Refusal { get; } = refusal;
+
         public Operate Operate { get; } = operate;
 
         public ImmutableArray<SafeFileHandle> Descriptors { get; } = descriptors;
@@ -84,18 +88,9 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
             : operate.Epoch < HighestEpoch
                 ? new Refusal(RefusalReason.StaleEpoch, $"The worker follows {HighestEpoch}; {operate.Epoch} is over.")
                 : null;
-        if (refusal is not null)
-        {
-            // Its number is used up all the same, so that one refusal isn't followed by others without a reason of their own.
-            _lastOperation = Math.Max(_lastOperation, operate.Operation);
-            Lines.SocketLine.Discard(descriptors);
-            Answer(operate.Operation, refusal, memory.Digest, [], TimeSpan.Zero);
-            return;
-        }
-
-        _lastOperation = operate.Operation;
-        HighestEpoch = operate.Epoch;
-        _orders.Enqueue(new Order(operate, descriptors));
+        _lastOperation = Math.Max(_lastOperation, operate.Operation);
+        HighestEpoch = refusal is null ? operate.Epoch : HighestEpoch;
+        _orders.Enqueue(new Order(operate, descriptors, refusal));
         Pump();
     }
 
@@ -150,7 +145,7 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
         }
     }
 
-    private bool TryCarryOut(Order order) => order.Operate.Kind switch
+    private bool TryCarryOut(Order order) => order.Refusal is { } refusal ? Refuse(order, refusal) : order.Operate.Kind switch
     {
         WorkerOperationKind.Map => TryMap(order),
         WorkerOperationKind.Unmap => Unmap(order),
@@ -251,8 +246,27 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
     private void Answer(Farewell farewell) => Answer(farewell.Operation, null, farewell.Digest, [.. farewell.Stuck], farewell.Driver.Elapsed);
 
+    /// <summary>Answers the unmaps before an operation that still wait: out of the table they are, and what isn't gone is named.</summary>
+    private void AnswerUnmapsBefore(long operation)
+    {
+        while (_leaving.Select(l => l.Farewell).OfType<Farewell>().Where(f => f.Operation < operation).MinBy(f => f.Operation) is { } farewell)
+        {
+            for (var i = 0; i < _leaving.Count; i++)
+            {
+                if (_leaving[i].Farewell == farewell)
+                {
+                    _leaving[i] = _leaving[i] with { Farewell = null, IsNamed = true };
+                    farewell.Stuck.Add(_leaving[i].Memory.Extent);
+                }
+            }
+
+            Answer(farewell);
+        }
+    }
+
     private void Answer(long operation, Refusal? refusal, LayoutDigest digest, ImmutableArray<Extent> stuck, TimeSpan driver)
     {
+        AnswerUnmapsBefore(operation);
         OperationCount++;
         RefusalCount += refusal is null ? 0 : 1;
         say(new OperationDone(operation, refusal, digest, stuck, driver.TotalMicroseconds));

@@ -64,7 +64,7 @@ public sealed partial class KvArena
         _changed.Set();
         return _isWaiting && !_fences.IsImmediate ? TimeSpan.FromMilliseconds(1)
             : _line is null && !_isLeaving ? Shorter(_options.RetryInterval, TimeSpan.FromMilliseconds(100))
-            : TimeSpan.FromMilliseconds(25);
+            : TimeSpan.FromMilliseconds(100);
     }
 
     private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;

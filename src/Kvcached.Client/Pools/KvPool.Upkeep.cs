@@ -16,6 +16,7 @@ public sealed partial class KvPool
     private static readonly TimeSpan GrowthDeadline = TimeSpan.FromSeconds(2);
 
     private long _reportedWarmVersion;
+    private long _keptVersion;
     private long _grants;
     private long _refusals;
     private long _revokedExtents;
@@ -132,9 +133,10 @@ public sealed partial class KvPool
         }
     }
 
-    /// <summary>Grows ahead of need and lets idle extents decay.</summary>
-    internal void Upkeep()
+    /// <summary>Grows ahead of need and lets idle extents decay. True when blocks came or went since the last time, so that it should be called often.</summary>
+    internal bool Upkeep()
     {
+        var isBusy = false;
         for (var group = 0; group < _groups.Length; group++)
         {
             var state = _groups[group];
@@ -144,8 +146,11 @@ public sealed partial class KvPool
             {
                 if (_withdrawn is not null || !_port.Lease.IsHeld)
                 {
-                    return;
+                    return false;
                 }
+
+                isBusy |= _blocks.WarmVersion != _keptVersion;
+                _keptVersion = _blocks.WarmVersion;
 
                 var now = Now;
                 var blocks = _blocks.Groups[group];
@@ -172,6 +177,8 @@ public sealed partial class KvPool
                 Return(decayed);
             }
         }
+
+        return isBusy;
     }
 
     private PendingRequest AskForPages(int group, GroupState state, int pages, TimeSpan deadline)
@@ -212,20 +219,35 @@ public sealed partial class KvPool
             (session, id, acked) => new EngineProtocol.FreeExtents(session, id, acked, Id, leaving.Extents, leaving.Fence),
             reply =>
             {
-                if (reply is EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy })
+                switch ((reply as EngineProtocol.RequestRefused)?.Refusal.Reason)
                 {
-                    lock (_lock)
-                    {
-                        // Taken again, they are still fenced by what used them before.
-                        _inherited.UnionWith(leaving.Fence > EngineStep.None ? leaving.Extents : []);
-                    }
+                    case RefusalReason.Busy:
+                        TakeAgain(leaving);
+                        break;
+                    case RefusalReason.StaleExtent when leaving.Extents.Length > 1:
+                        // One that is gone already must not keep the others.
+                        foreach (var one in leaving.Singly())
+                        {
+                            Return(one);
+                        }
 
-                    Add(leaving.Extents);
+                        break;
                 }
             })
         { Pool = Id };
         _port.Submit(request);
         return request;
+    }
+
+    private void TakeAgain(GivenUpExtents leaving)
+    {
+        lock (_lock)
+        {
+            // They are still fenced by what used them before.
+            _inherited.UnionWith(leaving.Fence > EngineStep.None ? leaving.Extents : []);
+        }
+
+        Add(leaving.Extents);
     }
 
     /// <summary>Extents of which nobody knows which step used them last are fenced by all work submitted.</summary>

@@ -88,9 +88,19 @@ internal sealed partial class SchedulerSession
         (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents.Extents, extents.Fence),
         reply =>
         {
-            if (reply is EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy })
+            switch ((reply as EngineProtocol.RequestRefused)?.Refusal.Reason)
             {
-                _returns.Enqueue((pool, extents));
+                case RefusalReason.Busy:
+                    _returns.Enqueue((pool, extents));
+                    break;
+                case RefusalReason.StaleExtent when extents.Extents.Length > 1:
+                    // One that is gone already must not keep the others.
+                    foreach (var one in extents.Singly())
+                    {
+                        _returns.Enqueue((pool, one));
+                    }
+
+                    break;
             }
         })
     { Pool = pool });

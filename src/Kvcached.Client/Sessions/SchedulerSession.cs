@@ -199,12 +199,13 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
             Report();
         }
 
+        var isBusy = false;
         foreach (var pool in _pools.Values.ToArray())
         {
-            pool.Upkeep();
+            isBusy |= pool.Upkeep();
         }
 
-        return _pools.Count > 0 ? TimeSpan.FromMilliseconds(25) : TimeSpan.FromMilliseconds(100);
+        return isBusy ? TimeSpan.FromMilliseconds(25) : TimeSpan.FromMilliseconds(100);
     }
 
     private void Opened(TimeSpan duration)
@@ -212,6 +213,10 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
         lease.Confirmed(duration);
         IsOpened = true;
         LastObstacle = null;
+        if (lease.IsShort)
+        {
+            Renew();
+        }
     }
 
     private void Refused(Refusal refusal)
@@ -249,7 +254,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
             GiveBack(pool, extents);
         }
 
-        foreach (var (id, pending) in _pending)
+        foreach (var (id, pending) in _pending.ToArray())
         {
             if (time.GetElapsedTime(pending.SentAt) > options.ResendAfter)
             {
@@ -277,7 +282,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
 
     private void SendPending()
     {
-        foreach (var (id, pending) in _pending)
+        foreach (var (id, pending) in _pending.ToArray())
         {
             SendNow(id, pending);
         }
@@ -287,7 +292,17 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
     {
         pending.SentAt = time.GetTimestamp();
         var ackedThrough = _pending.Keys.First() - 1;
-        Tell(pending.Make(Id, new RequestId(id), new RequestId(ackedThrough)));
+        try
+        {
+            Tell(pending.Make(Id, new RequestId(id), new RequestId(ackedThrough)));
+        }
+        catch (Exception problem) when (problem is ArgumentException or InvalidOperationException)
+        {
+            // What can't be written will never be; it must not keep the others from being sent.
+            _pending.Remove(id);
+            pending.Complete(new EngineProtocol.RequestRefused(
+                Id, new RequestId(id), new Refusal(RefusalReason.InvalidMessage, $"The request can't be sent: {problem.Message}")));
+        }
     }
 
     private void SendJournal(KvPool pool)

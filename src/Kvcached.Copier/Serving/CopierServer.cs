@@ -1,4 +1,5 @@
 using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 using static Kvcached.Gpu.Copying.CopierProtocol;
 

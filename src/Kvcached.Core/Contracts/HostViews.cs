@@ -15,8 +15,9 @@ public sealed record HealthView(string Status, IReadOnlyList<string> Reasons);
 /// <param name="Pid">Process id.</param>
 /// <param name="Backend"><c>cuda</c> or <c>host</c>.</param>
 /// <param name="CapacityBytes">What it may lend.</param>
+/// <param name="Socket">Path of the Unix socket for engines.</param>
 public sealed record ReadyEvent(
-    string Event, string Gpu, string Domain, int Port, int ManagementPort, int? AkkaManagementPort, int Pid, string Backend, long CapacityBytes);
+    string Event, string Gpu, string Domain, int Port, int ManagementPort, int? AkkaManagementPort, int Pid, string Backend, long CapacityBytes, string Socket);
 
 /// <summary>A problem as RFC 9457 has it.</summary>
 /// <param name="Type">Names the kind of problem for programs; stable.</param>

@@ -23,6 +23,7 @@ public static class WirePools
         writer.WriteInt64(spec.LimitBytes);
         writer.WriteInt64(spec.FloorBytes);
         writer.WriteInt32(spec.Weight);
+        writer.WriteInt64(spec.OwnerUserId);
     }
 
     /// <summary>Reads a specification; a target that isn't defined is a fault.</summary>
@@ -39,12 +40,13 @@ public static class WirePools
             return reader.Fail(WireFault.UndefinedValue);
         }
 
-        if (!reader.TryReadInt64(out var limitBytes) || !reader.TryReadInt64(out var floorBytes) || !reader.TryReadInt32(out var weight))
+        if (!reader.TryReadInt64(out var limitBytes) || !reader.TryReadInt64(out var floorBytes) || !reader.TryReadInt32(out var weight)
+            || !reader.TryReadInt64(out var ownerUserId))
         {
             return false;
         }
 
-        spec = new PoolSpec(name, geometry, (PoolTarget)target, limitBytes, floorBytes, weight);
+        spec = new PoolSpec(name, geometry, (PoolTarget)target, limitBytes, floorBytes, weight) { OwnerUserId = ownerUserId };
         return true;
     }
 

@@ -55,6 +55,11 @@ public static class EngineProtocol
 
     public sealed record SessionClosed(SessionId Session) : IEvent;
 
+    /// <summary>
+    /// Gateway to coordinator, never from an engine itself: the process that had the session has ended, which ends the lease at once. No reply.
+    /// </summary>
+    public sealed record SessionDied(SessionId Session) : ICommand;
+
     /// <summary>Opens a pool. Replies: <see cref="PoolOpened"/>, <see cref="RequestRefused"/>.</summary>
     public sealed record OpenPool(SessionId Session, RequestId Request, RequestId AckedThrough, PoolSpec Spec) : IRequest;
 

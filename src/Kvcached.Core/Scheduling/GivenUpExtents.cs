@@ -13,5 +13,12 @@ public readonly record struct GivenUpExtents(ImmutableArray<Extent> Extents, Eng
 
     public bool IsEmpty => Extents.IsEmpty;
 
+    /// <summary>The same, one extent at a time: what remains possible when one of them makes the others be refused.</summary>
+    public IEnumerable<GivenUpExtents> Singly()
+    {
+        var fence = Fence;
+        return Extents.Select(extent => new GivenUpExtents([extent], fence));
+    }
+
     public int PageCount => Extents.Sum(e => e.PageCount);
 }

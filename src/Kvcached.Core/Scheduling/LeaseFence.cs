@@ -23,6 +23,12 @@ public sealed class LeaseFence(TimeProvider time)
     public bool IsHeld => time.GetTimestamp() < Volatile.Read(ref _endsAt);
 
     /// <summary>
+    /// True when little of what may be used is left, so that waiting for the next turn to renew could be too long: the answers to several renewals were
+    /// lost, and the one that came counts from the first of them.
+    /// </summary>
+    public bool IsShort => Volatile.Read(ref _endsAt) - time.GetTimestamp() < Lease.TotalSeconds * time.TimestampFrequency / 2;
+
+    /// <summary>
     /// A renewal was sent. Which of those since the last answer it is that the next answer confirms, nobody knows: the first, to be sure.
     /// </summary>
     public void Sent()

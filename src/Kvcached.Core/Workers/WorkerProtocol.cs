@@ -65,9 +65,8 @@ public static class WorkerProtocol
     /// <param name="Digest">Digest over the worker's table after it.</param>
     /// <param name="Stuck">
     /// Extents that the driver would not let go of: not in the table any more, but still mapped. Such an extent is free only with its
-    /// <see cref="StuckReleased"/>, or when it isn't among what the worker holds as it attaches again. After an
-    /// <see cref="WorkerOperationKind.Install"/> all that are stuck, also from before: the host takes what is neither in the list nor named
-    /// here for unmapped.
+    /// <see cref="StuckReleased"/>, or with an install after which it isn't named: after an <see cref="WorkerOperationKind.Install"/> all that are
+    /// stuck are named, also from before, and the host takes what is neither in the list nor named here for unmapped.
     /// </param>
     /// <param name="DriverMicroseconds">Time spent in mapping calls.</param>
     public sealed record OperationDone(

@@ -4,6 +4,7 @@ using Kvcached.Core.Checking;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Gpu.Copying;

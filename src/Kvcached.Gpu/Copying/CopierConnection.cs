@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Gpu.Copying;

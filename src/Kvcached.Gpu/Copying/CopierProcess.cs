@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Gpu.Copying;
 

@@ -3,6 +3,7 @@ using Kvcached.Core.Checking;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Gpu.Copying;
 

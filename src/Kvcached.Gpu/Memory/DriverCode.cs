@@ -17,6 +17,7 @@ public enum DriverCode
     InvalidHandle = 400,
     IllegalState = 401,
     NotFound = 500,
+    NotReady = 600,
     IllegalAddress = 700,
     NotPermitted = 800,
     NotSupported = 801,

@@ -15,6 +15,8 @@ internal readonly record struct CUstream(nint Pointer);
 
 internal readonly record struct CUevent(nint Pointer);
 
+internal readonly record struct CUgraph(nint Pointer);
+
 internal readonly record struct CUdeviceptr(nuint Pointer);
 
 /// <summary>An opaque number, not a pointer: <c>unsigned long long</c> in cuda.h.</summary>

@@ -24,8 +24,20 @@ internal static partial class DriverAPINativeMethods
         [LibraryImport(Library)]
         internal static partial CUResult cuStreamIsCapturing(CUstream hStream, out CUStreamCaptureStatus captureStatus);
 
+        [LibraryImport(Library)]
+        internal static partial CUResult cuStreamBeginCapture_v2(CUstream hStream, CUStreamCaptureMode mode);
+
+        [LibraryImport(Library)]
+        internal static partial CUResult cuStreamEndCapture(CUstream hStream, out CUgraph phGraph);
+
         /// <param name="mode">The calling thread's mode from now on; gets the one before.</param>
         [LibraryImport(Library)]
         internal static partial CUResult cuThreadExchangeStreamCaptureMode(ref CUStreamCaptureMode mode);
+    }
+
+    internal static partial class Graphs
+    {
+        [LibraryImport(Library)]
+        internal static partial CUResult cuGraphDestroy(CUgraph hGraph);
     }
 }

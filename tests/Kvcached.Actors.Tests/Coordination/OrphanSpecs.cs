@@ -33,6 +33,21 @@ public class OrphanSpecs
     }
 
     [Fact]
+    public void Scheduler_whose_process_has_died_should_lose_its_pools_at_once_and_its_successor_get_them()
+    {
+        var domain = new SimulatedDomain(2);
+        var engine = domain.AddEngine("a");
+        var opened = Open(domain, engine, TestPools.Spec("a", TestPools.Gpus(2)));
+
+        domain.FromEngine(engine, new EngineProtocol.SessionDied(engine.Session));
+        domain.FromEngine(engine, new EngineProtocol.SessionDied(SessionId.New()));
+        domain.Settle();
+
+        Assert.Equal("orphaned", domain.Coordinator.Describe().Pools.Single().State);
+        Assert.Equal(opened.Pool, Open(domain, domain.AddEngine("a2"), TestPools.Spec("a", TestPools.Gpus(2))).Pool);
+    }
+
+    [Fact]
     public void Pool_that_nobody_takes_over_should_be_closed_after_its_window()
     {
         var domain = new SimulatedDomain(2);

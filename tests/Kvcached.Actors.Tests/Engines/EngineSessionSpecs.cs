@@ -207,6 +207,18 @@ public sealed class EngineSessionSpecs : TestKit
     }
 
     [Fact]
+    public void Session_that_is_refused_after_it_was_open_should_end_with_its_pools()
+    {
+        var pool = Attach(Extent(0, 1));
+        var answer = Submit(Grow(1));
+
+        _session.Tell(new EngineProtocol.SessionRefused(_id, new Refusal(RefusalReason.UnknownSession, "Slept through its lease.")), _gateway);
+
+        AwaitCondition(() => pool.Withdrawn is not null && answer.Task.IsCompleted);
+        Assert.Equal(RefusalReason.UnknownSession, pool.Withdrawn!.Reason);
+    }
+
+    [Fact]
     public void Withdrawn_pool_should_hand_out_nothing_and_leave_the_others_alone()
     {
         var pool = Attach(Extent(0, 1));

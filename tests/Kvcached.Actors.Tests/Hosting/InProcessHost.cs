@@ -4,6 +4,7 @@ using Akka.Hosting;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Hosting;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Ranks;
 using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.HostMemory;
 using Kvcached.Gpu.Memory;
@@ -19,18 +20,20 @@ internal sealed class InProcessHost : IAsyncDisposable
     private readonly ServiceProvider _services;
     private readonly Lifetime _lifetime;
 
-    private InProcessHost(ServiceProvider services, Lifetime lifetime, FaultInjectingVirtualMemory memory, PagePool pages, FileDescriptorBudget descriptors)
+    private InProcessHost(ServiceProvider services, Lifetime lifetime, FaultInjectingVirtualMemory memory, RankState state, FileDescriptorBudget descriptors)
     {
         _services = services;
         _lifetime = lifetime;
         Memory = memory;
-        Pages = pages;
+        State = state;
         Descriptors = descriptors;
     }
 
     public FaultInjectingVirtualMemory Memory { get; }
 
-    public PagePool Pages { get; }
+    public RankState State { get; }
+
+    public PagePool Pages => State.Pages;
 
     public FileDescriptorBudget Descriptors { get; }
 
@@ -49,6 +52,7 @@ internal sealed class InProcessHost : IAsyncDisposable
             TimeProvider.System);
         var descriptors = new FileDescriptorBudget(1000);
         var pages = new PagePool(memory, new PagePoolOptions { CapacityBytes = 256 * TestPools.PageBytes }, TimeProvider.System, descriptors);
+        var state = new RankState(pages);
         var lifetime = new Lifetime();
         var services = new ServiceCollection();
         services.AddLogging();
@@ -57,8 +61,8 @@ internal sealed class InProcessHost : IAsyncDisposable
             .ConfigureLoggers(loggers => loggers.ClearLoggers())
             .AddHocon("akka.cluster.failure-detector.acceptable-heartbeat-pause = 60 s", HoconAddMode.Prepend)
             .AddKvcached(
-                new RankHostOptions { Domain = "test", ExpectedHosts = 2, Port = 0, SeedHosts = seedHosts, RunDirectory = runDirectory }, pages));
-        var host = new InProcessHost(services.BuildServiceProvider(), lifetime, memory, pages, descriptors);
+                new RankHostOptions { Domain = "test", ExpectedHosts = 2, Port = 0, SeedHosts = seedHosts, RunDirectory = runDirectory }, state));
+        var host = new InProcessHost(services.BuildServiceProvider(), lifetime, memory, state, descriptors);
         foreach (var service in host._services.GetServices<IHostedService>())
         {
             await service.StartAsync(CancellationToken.None);

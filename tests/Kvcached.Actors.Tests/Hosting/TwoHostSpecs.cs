@@ -1,4 +1,5 @@
 using Kvcached.Actors.Engines;
+using Kvcached.Actors.Tests.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Gpu.Faults;
@@ -62,6 +63,41 @@ public sealed class TwoHostSpecs : IAsyncLifetime
             await pool.DisposeAsync();
             AssertEmpty();
         }
+    }
+
+    [Fact]
+    public async Task Engine_should_get_pages_that_its_workers_map_once_all_of_them_are_attached()
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        await using var client = await EngineClient.ConnectAsync(Options("workers", _second.Address, _first.Address), timeout.Token);
+        var opened = await client.OpenPoolAsync(TestPools.WorkerSpec("workers", TestPools.Gpus(2), 64), timeout.Token);
+        Assert.Null(opened.Refusal);
+        await using var pool = opened.Value!;
+        var left = new FakeWorker(_first.State.Workers, 1) { AnswersAtOnce = true };
+        var right = new FakeWorker(_second.State.Workers, 1) { AnswersAtOnce = true };
+        left.Attach("workers");
+        Assert.Equal(RefusalReason.NotAttached, (await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token)).Refusal!.Reason);
+
+        right.Attach("workers", rank: 1, r => r with { Device = TestPools.Gpu(1) });
+        var grown = await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token);
+        while (grown.Refusal is { Reason: RefusalReason.NotAttached })
+        {
+            await Task.Delay(20, timeout.Token);
+            grown = await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token);
+        }
+
+        Assert.Null(grown.Refusal);
+        Assert.True(left.Mapped.Keys.ToHashSet().SetEquals(grown.Value));
+        Assert.True(right.Mapped.Keys.ToHashSet().SetEquals(grown.Value));
+        Assert.Equal(0, _first.Memory.Live.MappingCount);
+        var trimmed = await pool.TrimAsync(0, 0, TimeSpan.Zero, timeout.Token);
+        Assert.Equal(4, trimmed.Value);
+        Assert.Empty(left.Mapped);
+        Assert.Empty(right.Mapped);
+        Assert.Null((await pool.GrowAsync(0, 2, TimeSpan.FromSeconds(30), timeout.Token)).Refusal);
+        await pool.DisposeAsync();
+        AssertEmpty();
+        Assert.Empty(left.Mapped);
     }
 
     [Fact]

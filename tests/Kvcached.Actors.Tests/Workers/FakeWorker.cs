@@ -18,6 +18,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     private readonly Queue<WorkerProtocol.Operate> _unanswered = new();
     private readonly Dictionary<WorkerProtocol.Operate, long> _onWire = new(ReferenceEqualityComparer.Instance);
     private readonly WorkerRegistry _registry = registry;
+    private readonly Lock _gate = new();
     private long _nextConnection = firstConnection;
     private bool _isAlive = true;
 
@@ -25,7 +26,22 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
 
     public Wire? Current { get; private set; }
 
-    public int UnansweredCount => _unanswered.Count;
+    /// <summary>True to answer every operation at once, and to leave when the pool is gone.</summary>
+    public bool AnswersAtOnce { get; init; }
+
+    /// <summary>True to let the next operation end in an exception, which no connection should.</summary>
+    public bool FailsNext { get; set; }
+
+    public int UnansweredCount
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _unanswered.Count;
+            }
+        }
+    }
 
     /// <summary>Operations, in order, over all connections.</summary>
     public List<WorkerProtocol.Operate> Operations { get; } = [];
@@ -51,7 +67,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     {
         _unanswered.Clear();
         var wire = Current = new Wire(this, _nextConnection++, userId);
-        ImmutableArray<LentExtent> held = [.. _mapped.Concat(_stuck).Select(m => new LentExtent(m.Key, m.Value))];
+        ImmutableArray<LentExtent> held = [.. _mapped.Select(m => new LentExtent(m.Key, m.Value))];
         var request = new WorkerProtocol.AttachRank(Incarnation, pool, rank, TestPools.Gpu(0), "host", id, default, held);
         _registry.Attaching(wire, change?.Invoke(request) ?? request, [.. held.Select(_ => new SafeFileHandle())]);
         return wire;
@@ -60,8 +76,11 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     /// <summary>Carries the oldest operation out and says so.</summary>
     public void Answer(Func<WorkerProtocol.OperationDone, WorkerProtocol.OperationDone>? change = null)
     {
-        var done = CarryOut(_unanswered.Dequeue());
-        _registry.Received(Current!, change?.Invoke(done) ?? done);
+        lock (_gate)
+        {
+            var done = CarryOut(_unanswered.Dequeue());
+            _registry.Received(Current!, change?.Invoke(done) ?? done);
+        }
     }
 
     public void AnswerAll()
@@ -182,6 +201,14 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
 
         public bool TrySend(WorkerProtocol.IMessage message, ImmutableArray<SafeFileHandle> descriptors)
         {
+            lock (worker._gate)
+            {
+                return Take(message, descriptors);
+            }
+        }
+
+        private bool Take(WorkerProtocol.IMessage message, ImmutableArray<SafeFileHandle> descriptors)
+        {
             foreach (var descriptor in descriptors)
             {
                 Assert.False(descriptor.IsInvalid);
@@ -193,6 +220,12 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
                 return false;
             }
 
+            if (message is WorkerProtocol.Operate && worker.FailsNext)
+            {
+                worker.FailsNext = false;
+                throw new InvalidOperationException("The connection has a fault.");
+            }
+
             if (message is WorkerProtocol.Operate operation)
             {
                 Assert.Equal(worker.Operations.Count(o => worker._onWire[o] == id) + 1, operation.Operation);
@@ -200,10 +233,18 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
                 worker.Operations.Add(operation);
                 worker._unanswered.Enqueue(operation);
                 DescriptorCounts.Add(descriptors.Length);
+                if (worker.AnswersAtOnce)
+                {
+                    worker.Answer();
+                }
             }
             else
             {
                 worker.Told.Add(message);
+                if (worker.AnswersAtOnce && message is WorkerProtocol.PoolGone)
+                {
+                    worker.Detach();
+                }
             }
 
             return true;

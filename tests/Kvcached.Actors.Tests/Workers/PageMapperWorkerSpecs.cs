@@ -23,7 +23,10 @@ public sealed class PageMapperWorkerSpecs : TestKit
     private IActorRef _mapper;
 
     public PageMapperWorkerSpecs()
-        : base("""akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """)
+        : base("""
+            akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit"
+            akka.loggers = ["Akka.TestKit.TestEventListener, Akka.TestKit"]
+            """)
     {
         _coordinator = CreateTestProbe("coordinator");
         _checker = CreateTestProbe("checker");
@@ -125,6 +128,19 @@ public sealed class PageMapperWorkerSpecs : TestKit
         Clock.Advance(WorkerDeadline);
 
         Assert.Equal(RefusalReason.DeadlineExceeded, Decided().Refusal!.Reason);
+    }
+
+    [Fact]
+    public void Mapper_that_fails_over_a_worker_should_lose_nothing_of_what_it_was_told()
+    {
+        _worker.FailsNext = true;
+        EventFilter.Exception<InvalidOperationException>().ExpectOne(() => Attach());
+
+        _mapper.Tell(Map(PoolA, 1, Extent(0, 0, 1)), _coordinator);
+        AwaitAssert(() => Assert.Equal(1, _worker.UnansweredCount));
+        _worker.Answer();
+
+        Assert.Equal(DigestOf(Extent(0, 0, 1)), Decided().Digest);
     }
 
     [Fact]

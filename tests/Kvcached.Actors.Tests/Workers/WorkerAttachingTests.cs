@@ -130,7 +130,7 @@ public sealed class WorkerAttachingTests
 
         worker.Attach(WorkerRig.Name, id: PoolA);
         rig.Hear();
-        Assert.Equal([Extent(0, 0, 1)], rig.Quarantined.AsEnumerable());
+        Assert.Equal([Extent(0, 0, 1), Extent(2, 0, 3)], rig.Quarantined.AsEnumerable());
         worker.Answer();
         rig.Hear();
 
@@ -139,6 +139,29 @@ public sealed class WorkerAttachingTests
         Assert.Equal([Extent(1, 0, 2)], worker.Mapped.Keys);
         Assert.Empty(rig.Quarantined);
         Assert.Equal(RankWorker.Attached, rig.Seat.Standing);
+    }
+
+    [Fact]
+    public void What_a_worker_is_stuck_on_should_stay_quarantined_when_it_comes_back_without_naming_it()
+    {
+        using var rig = new WorkerRig();
+        var worker = Grow(rig, rig.NewAttachedWorker(), Extent(0, 0, 1), Extent(1, 0, 2));
+        worker.Sticks = e => e.First.Value == 0;
+        rig.Send(Unmap(PoolA, 2, Extent(0, 0, 1)));
+        worker.CarryOutInSilence();
+        worker.Disconnect();
+        rig.Hear();
+        rig.TakeAnswer();
+
+        worker.Attach(WorkerRig.Name, id: PoolA);
+        rig.Hear();
+        worker.Answer();
+        rig.Hear();
+
+        Assert.Equal([Extent(0, 0, 1)], rig.Quarantined.AsEnumerable());
+        worker.ReleaseStuck();
+        rig.Hear();
+        Assert.Empty(rig.Quarantined);
     }
 
     [Fact]

@@ -98,36 +98,57 @@ public sealed class ArenaWorkTests : IDisposable
     }
 
     [Fact]
-    public void Unmap_TwoStepsInFlight_WaitsForItsOwnWhileOthersGoOn()
+    public void Unmap_TwoStepsInFlight_EachWaitsForItsOwn()
+    {
+        var (first, second) = (Map(TestPool.Extent(0)), Map(TestPool.Extent(1)));
+        Unmap(new EngineStep(1), first);
+        Unmap(new EngineStep(2), second);
+        Assert.Equal(2, Last<OperationDone>().Operation);
+        Assert.Equal(8, _driver.Live.MappingCount);
+
+        Complete(1);
+        Assert.Equal(3, Last<OperationDone>().Operation);
+        Assert.Equal(4, _driver.Live.MappingCount);
+
+        Complete(2);
+        Assert.Equal(4, Last<OperationDone>().Operation);
+        Assert.Equal(0, _driver.Live.MappingCount);
+        Assert.All(_said.OfType<OperationDone>(), d => Assert.Empty(d.Stuck));
+    }
+
+    [Fact]
+    public void Map_BehindUnmapsThatWait_IsNotHeldUp_AndAnswersKeepTheirOrder()
     {
         var (first, second) = (Map(TestPool.Extent(0)), Map(TestPool.Extent(1)));
         Unmap(new EngineStep(1), first);
         Unmap(new EngineStep(2), second);
         Map(TestPool.Extent(3));
-        Assert.Equal(5, Last<OperationDone>().Operation);
+        var answers = _said.OfType<OperationDone>().ToArray();
+        Assert.Equal([1, 2, 3, 4, 5], answers.Select(d => d.Operation));
+        Assert.Equal([[], [], [first.Extent], [second.Extent], []], answers.Select(d => d.Stuck.ToArray()));
+        Assert.Equal(LayoutDigest.Empty.With(second.Extent), answers[2].Digest);
+        Assert.Equal(LayoutDigest.Empty, answers[3].Digest);
+        Assert.Equal(LayoutDigest.Empty.With(TestPool.Extent(3)), answers[4].Digest);
         Assert.Equal(12, _driver.Live.MappingCount);
 
-        _steps.Done(new EngineStep(1));
-        _work.Pump();
-        Assert.Equal(3, Last<OperationDone>().Operation);
-        Assert.Equal(8, _driver.Live.MappingCount);
-
-        _steps.Done(new EngineStep(2));
-        _work.Pump();
-        Assert.Equal(4, Last<OperationDone>().Operation);
+        Complete(1);
+        Assert.Equal([first.Extent], Last<StuckReleased>().Extents.ToArray());
+        Complete(2);
+        Assert.Equal([second.Extent], Last<StuckReleased>().Extents.ToArray());
         Assert.Equal(4, _driver.Live.MappingCount);
     }
 
     [Fact]
-    public void Unmap_Parked_IsAnsweredWithTheDigestOfItsPlaceInTheOrder()
+    public void Unmap_LaterOneIsFreeFirst_IsAnsweredInItsTurn()
     {
-        var first = Map(TestPool.Extent(0));
-        Unmap(new EngineStep(1), first);
-        Map(TestPool.Extent(1));
-        Assert.Equal(LayoutDigest.Empty.With(TestPool.Extent(1)), Last<OperationDone>().Digest);
-        _steps.Done(new EngineStep(1));
-        _work.Pump();
-        Assert.Equal(LayoutDigest.Empty, Last<OperationDone>().Digest);
+        var (first, second) = (Map(TestPool.Extent(0)), Map(TestPool.Extent(1)));
+        Unmap(new EngineStep(2), first);
+        Unmap(new EngineStep(1), second);
+        Complete(1);
+        Assert.Equal([1, 2, 3, 4], _said.OfType<OperationDone>().Select(d => d.Operation));
+        Assert.Equal([first.Extent], _said.OfType<OperationDone>().Single(d => d.Operation == 3).Stuck.ToArray());
+        Complete(2);
+        Assert.Equal([first.Extent], Last<StuckReleased>().Extents.ToArray());
     }
 
     [Fact]
@@ -138,8 +159,7 @@ public sealed class ArenaWorkTests : IDisposable
         Map(TestPool.Extent(0, generation: 2));
         Map(TestPool.Extent(1));
         Assert.Single(_said.OfType<OperationDone>());
-        _steps.Done(new EngineStep(1));
-        _work.Pump();
+        Complete(1);
         Assert.Equal([1, 2, 3, 4], _said.OfType<OperationDone>().Select(d => d.Operation));
         Assert.All(_said.OfType<OperationDone>(), d => Assert.Null(d.Refusal));
     }
@@ -215,8 +235,7 @@ public sealed class ArenaWorkTests : IDisposable
         Assert.Equal([leaving.Extent], Last<OperationDone>().Stuck.ToArray());
         Assert.Equal(LayoutDigest.Empty.With(kept.Extent), Last<OperationDone>().Digest);
         Assert.Equal(8, _driver.Live.MappingCount);
-        _steps.Done(new EngineStep(4));
-        _work.Pump();
+        Complete(4);
         Assert.Equal([leaving.Extent], Last<StuckReleased>().Extents.ToArray());
         Assert.Equal(4, _driver.Live.MappingCount);
     }
@@ -228,8 +247,7 @@ public sealed class ArenaWorkTests : IDisposable
         var (fresh, descriptors) = _lender.Lend(TestPool.Extent(0, generation: 2));
         Receive(WorkerOperationKind.Install, new EngineStep(4), [fresh], [false], descriptors);
         Assert.Single(_said.OfType<OperationDone>());
-        _steps.Done(new EngineStep(4));
-        _work.Pump();
+        Complete(4);
         Assert.Equal(LayoutDigest.Empty.With(fresh.Extent), Last<OperationDone>().Digest);
         Assert.Empty(Last<OperationDone>().Stuck);
     }
@@ -275,6 +293,12 @@ public sealed class ArenaWorkTests : IDisposable
 
     private void Receive(WorkerOperationKind kind, EngineStep fence, LentExtent[] extents, bool[] held, Microsoft.Win32.SafeHandles.SafeFileHandle[] descriptors) =>
         _work.Receive(new Operate(++_operation, kind, new Epoch(1, 1), _operation, fence, [.. extents], [.. held]), [.. descriptors]);
+
+    private void Complete(long step)
+    {
+        _steps.Done(new EngineStep(step));
+        _work.Pump();
+    }
 
     private T Last<T>() => _said.OfType<T>().Last();
 }

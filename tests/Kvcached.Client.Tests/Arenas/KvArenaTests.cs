@@ -98,6 +98,28 @@ public sealed class KvArenaTests : IDisposable
     }
 
     [Fact]
+    public async Task Map_MoreDescriptorsThanOnePacketCarries_MapsAllOfThem()
+    {
+        using var arena = await Attach(TestPool.Spec(layers: 40));
+        using var lender = new Lender(arena.Layout);
+        var host = _connections[^1];
+        Install(host, []);
+        var lent = Enumerable.Range(0, 8).Select(page => lender.Lend(TestPool.Extent(page))).ToArray();
+        host.Say(
+            new Operate(++_operation, WorkerOperationKind.Map, new Epoch(1, 1), 1, EngineStep.None, [.. lent.Select(l => l.Lent)], []),
+            [.. lent.SelectMany(l => l.Descriptors)]);
+        Assert.Null(host.Expect<OperationDone>().Refusal);
+        Assert.Equal(8 * 80, _driver.Live.MappingCount);
+        Block(arena, arena.Tensors[79], 7 * TestPool.BlocksPerPage).Fill(9);
+        Assert.Equal(9, lender.View(TestPool.Extent(7), 79)[0]);
+        host.Dispose();
+        var held = Accept().Expect<AttachRank>(out var descriptors).Held;
+        Assert.Equal((8, 8 * 80), (held.Length, descriptors.Count));
+        descriptors.ForEach(d => d.Dispose());
+        Array.ForEach(lent, l => Array.ForEach(l.Descriptors, d => d.Dispose()));
+    }
+
+    [Fact]
     public async Task Unmap_BehindAStep_IsAnsweredOnceTheWorkerSaysThatItIsDone()
     {
         using var arena = await Attach();
@@ -105,12 +127,13 @@ public sealed class KvArenaTests : IDisposable
         Install(host, []);
         var lent = Map(host, TestPool.Extent(0));
         host.Say(new Operate(++_operation, WorkerOperationKind.Unmap, new Epoch(1, 1), 9, new EngineStep(4), [lent], []));
-        Map(host, TestPool.Extent(1));
         arena.StepDone(new EngineStep(3));
-        arena.StepDone(new EngineStep(4), stream: 0);
-        var done = host.Expect<OperationDone>();
-        Assert.Equal(3, done.Operation);
+        await Await.Until(() => arena.GetStats() is { LeavingExtents: 1, CompletedStep.Value: 3 }, "the unmap waits");
+        Assert.False(host.HasSaid<OperationDone>());
         Assert.Equal(4, _driver.Live.MappingCount);
+        arena.StepDone(new EngineStep(4), stream: 0);
+        Assert.Equal(3, host.Expect<OperationDone>().Operation);
+        Assert.Equal(0, _driver.Live.MappingCount);
     }
 
     [Fact]
@@ -216,12 +239,12 @@ public sealed class KvArenaTests : IDisposable
         return _connections[^1];
     }
 
-    private async Task<KvArena> Attach()
+    private async Task<KvArena> Attach(PoolSpec? spec = null)
     {
         var attaching = Task.Run(() => TryAttach(TimeSpan.FromSeconds(60)));
         var host = Accept();
         host.Expect<AttachRank>();
-        host.Say(new RankAttached(TestPool.Id, 0, TestPool.Spec()));
+        host.Say(new RankAttached(TestPool.Id, 0, spec ?? TestPool.Spec()));
         var result = await attaching;
         Assert.Null(result.Refusal);
         return result.Value!;

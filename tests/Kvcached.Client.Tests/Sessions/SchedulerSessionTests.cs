@@ -68,6 +68,24 @@ public sealed class SchedulerSessionTests : IDisposable
     }
 
     [Fact]
+    public void SessionOpened_AfterAnswersWereLost_RenewsAtOnceSinceLittleOfTheLeaseIsSure()
+    {
+        Connect();
+        _time.Advance(1.1);
+        _session.Upkeep();
+        _session.Disconnected();
+        _time.Advance(1.4);
+        var next = new FakeLine();
+        _session.Connected(next);
+        Open();
+        Assert.Equal(2, next.Sent.OfType<EngineProtocol.OpenSession>().Count());
+        Open();
+        Assert.Equal(2, next.Sent.OfType<EngineProtocol.OpenSession>().Count());
+        _time.Advance(2.6);
+        Assert.True(_lease.IsHeld);
+    }
+
+    [Fact]
     public void Connected_AgainWithinTheLease_ResendsUnderTheSameIdsWithTheSameSession()
     {
         Connect();
@@ -170,6 +188,18 @@ public sealed class SchedulerSessionTests : IDisposable
         var frees = _line.Sent.OfType<EngineProtocol.FreeExtents>().ToArray();
         Assert.Equal(2, frees.Length);
         Assert.NotEqual(frees[0].Request, frees[1].Request);
+    }
+
+    [Fact]
+    public void Revoke_ReturnRefusedForOneThatIsGone_AsksForEachAlone()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0), TestPool.Extent(1, generation: 2)]);
+        Receive(new EngineProtocol.RevokeExtents(_session.Id, pool.Id, 1, [.. pool.Extents(0)]));
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(1), new Refusal(RefusalReason.StaleExtent, "One is gone.")));
+        _session.Upkeep();
+        Assert.Equal([2, 1, 1], _line.Sent.OfType<EngineProtocol.FreeExtents>().Select(f => f.Extents.Length));
     }
 
     [Fact]

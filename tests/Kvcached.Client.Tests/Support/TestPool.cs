@@ -16,10 +16,11 @@ internal static class TestPool
 
     public static readonly PoolId Id = PoolId.Create(1, 1);
 
-    public static PoolSpec Spec(KvLayout layout = KvLayout.PerLayer, string name = "pool") => new(
-        name,
-        new PoolGeometry(layout, 0, [PageCount],
-            [new RankShape(Device, [new KvGroupShape("full", KvGroupKind.MultiHead, 16, 2, 2, PageBytes / BlocksPerPage, PageBytes)])]),
+    /// <summary>Every layer and buffer is a mapping unit of its own, so that an extent has twice as many descriptors as the pool has layers.</summary>
+    public static PoolSpec Spec(int layers = 2) => new(
+        "pool",
+        new PoolGeometry(KvLayout.PerLayer, 0, [PageCount],
+            [new RankShape(Device, [new KvGroupShape("full", KvGroupKind.MultiHead, 16, layers, 2, PageBytes / BlocksPerPage, PageBytes)])]),
         PoolTarget.Worker, 0, 0, 100);
 
     public static Extent Extent(int first, byte order = 0, uint generation = 1) => new(0, new PageId(first), order, generation);

@@ -4,6 +4,7 @@ using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using static Kvcached.Gpu.Copying.CopierProtocol;
 
 namespace Kvcached.Copier.Tests.Client;

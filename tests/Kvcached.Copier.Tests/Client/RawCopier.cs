@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 using static Kvcached.Gpu.Copying.CopierProtocol;
 

@@ -32,7 +32,7 @@ public sealed partial class ProtocolDocumentTests
         new PoolGeometry(
             KvLayout.Grouped, 2, [1024],
             [new RankShape(GpuId.Parse("GPU-a"), [new KvGroupShape("full", KvGroupKind.MultiHead, 16, 4, 2, 65536, 2097152)])]),
-        PoolTarget.Worker, 1L << 33, 1L << 30, 100);
+        PoolTarget.Worker, 1L << 33, 1L << 30, 100) { OwnerUserId = 1000 };
 
     private static readonly object[] Samples =
     [

@@ -12,7 +12,10 @@ internal static class SocketMessages
     [
         .. new[] { typeof(SocketProtocol), typeof(EngineProtocol), typeof(WorkerProtocol) }
             .SelectMany(protocol => protocol.GetNestedTypes())
-            .Where(type => !type.IsInterface && type.GetInterface("IMessage") is not null),
+            .Where(type => !type.IsInterface && type.GetInterface("IMessage") is not null
+
+                // A gateway says it to the coordinator; an engine can't.
+                && type != typeof(EngineProtocol.SessionDied)),
     ];
 
     public static object Make(Type type, SampleStyle style = SampleStyle.Random, int seed = 1) =>

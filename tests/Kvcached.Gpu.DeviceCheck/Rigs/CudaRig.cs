@@ -31,6 +31,8 @@ public sealed class CudaRig : ICheckRig, IMemoryProbe
 
     public string DeviceName { get; }
 
+    internal CUdevice Device => _device;
+
     public IMemoryProbe Probe => this;
 
     public IReadOnlyList<string> ChildArguments => ["cuda", Gpu.Value];

@@ -279,6 +279,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
             case EngineProtocol.CloseSession close:
                 Coordinator.CloseSession(Now, close.Session);
                 break;
+            case EngineProtocol.SessionDied died:
+                Coordinator.SessionDied(Now, died.Session);
+                break;
             case EngineProtocol.ReportWarmExtents warm:
                 Coordinator.ReportWarm(Now, warm);
                 break;

@@ -1,15 +1,16 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
-using Kvcached.Gpu.Copying.Sockets;
+using Kvcached.Gpu.Memory;
 using Microsoft.Win32.SafeHandles;
 
-namespace Kvcached.Gpu.Copying;
+namespace Kvcached.Gpu.Sockets;
 
 /// <summary>
 /// Sends and receives messages with file descriptors over a sequenced-packet Unix socket, where a message arrives as it was sent or
-/// not at all. Calls block, so use it from dedicated threads: one that sends, one that receives.
+/// not at all. <c>Send</c> and <c>Receive</c> block, so use them from dedicated threads: one that sends, one that receives;
+/// <see cref="TrySend"/> and <see cref="TryReceive"/> never wait.
 /// </summary>
-public sealed unsafe class UnixMessageChannel : IDisposable
+public sealed unsafe partial class UnixMessageChannel : IDisposable
 {
     /// <summary>Most descriptors of one message: the kernel's limit.</summary>
     public const int MaxDescriptors = 253;
@@ -48,6 +49,11 @@ public sealed unsafe class UnixMessageChannel : IDisposable
             new UnixMessageChannel(new SafeFileHandle(pair[1], ownsHandle: true)));
     }
 
+    /// <summary>
+    /// True when received descriptors are moved above <see cref="FileDescriptors.HighestSelectable"/>, as processes need that still use <c>select</c>.
+    /// </summary>
+    public bool RaisesDescriptors { get; init; }
+
     /// <summary>The socket; stays owned by the channel.</summary>
     public SafeFileHandle Socket => _socket;
 
@@ -74,7 +80,12 @@ public sealed unsafe class UnixMessageChannel : IDisposable
     /// <summary>Sends one message. Returns false when the other side is gone or can't be sent to.</summary>
     /// <param name="bytes">At least one byte.</param>
     /// <param name="descriptors">At most <see cref="MaxDescriptors"/>; they stay the caller's.</param>
-    public bool Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeFileHandle> descriptors)
+    public bool Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeFileHandle> descriptors) => Send(bytes, descriptors, 0) == SendStatus.Sent;
+
+    /// <summary>Like <see cref="Send(ReadOnlySpan{byte}, ReadOnlySpan{SafeFileHandle})"/>, but doesn't wait for room.</summary>
+    public SendStatus TrySend(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeFileHandle> descriptors) => Send(bytes, descriptors, SocketNative.DontWait);
+
+    private SendStatus Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeFileHandle> descriptors, int flags)
     {
         ArgumentOutOfRangeException.ThrowIfZero(bytes.Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
@@ -92,11 +103,11 @@ public sealed unsafe class UnixMessageChannel : IDisposable
                 numbers[i] = (int)descriptors[i].DangerousGetHandle();
             }
 
-            return Send(bytes, control, descriptors.Length);
+            return Send(bytes, control, descriptors.Length, flags);
         }
         catch (ObjectDisposedException)
         {
-            return false;
+            return SendStatus.Closed;
         }
         finally
         {
@@ -119,14 +130,20 @@ public sealed unsafe class UnixMessageChannel : IDisposable
     /// <param name="buffer">Where its bytes go.</param>
     /// <param name="length">How many bytes came.</param>
     /// <param name="descriptors">The descriptors that came with it are added; they are the caller's then.</param>
-    public ReceiveStatus Receive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors)
+    public ReceiveStatus Receive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors) => Receive(buffer, out length, descriptors, 0);
+
+    /// <summary>Like <see cref="Receive(Span{byte}, out int, List{SafeFileHandle})"/>, but doesn't wait for a message.</summary>
+    public ReceiveStatus TryReceive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors) =>
+        Receive(buffer, out length, descriptors, SocketNative.DontWait);
+
+    private ReceiveStatus Receive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors, int flags)
     {
         length = 0;
         var taken = false;
         try
         {
             _socket.DangerousAddRef(ref taken);
-            return Receive((int)_socket.DangerousGetHandle(), buffer, out length, descriptors);
+            return Receive((int)_socket.DangerousGetHandle(), buffer, out length, descriptors, flags);
         }
         catch (ObjectDisposedException)
         {
@@ -169,7 +186,26 @@ public sealed unsafe class UnixMessageChannel : IDisposable
         _socket.Dispose();
     }
 
-    private bool Send(ReadOnlySpan<byte> bytes, byte* control, int descriptorCount)
+    /// <summary>
+    /// Like <see cref="Dispose"/>, but the other side gets what was sent to it before: what is unread when a socket is closed makes the kernel report a
+    /// reset there first.
+    /// </summary>
+    public void DisposeGently()
+    {
+        // Nothing can come any more, so that this ends.
+        Shutdown();
+        var unread = new List<SafeFileHandle>();
+        Span<byte> buffer = stackalloc byte[1];
+        while (TryReceive(buffer, out _, unread) is ReceiveStatus.Message or ReceiveStatus.Truncated)
+        {
+            unread.ForEach(descriptor => descriptor.Dispose());
+            unread.Clear();
+        }
+
+        _socket.Dispose();
+    }
+
+    private SendStatus Send(ReadOnlySpan<byte> bytes, byte* control, int descriptorCount, int flags)
     {
         fixed (byte* start = bytes)
         {
@@ -191,15 +227,20 @@ public sealed unsafe class UnixMessageChannel : IDisposable
             nint sent;
             do
             {
-                sent = SocketNative.SendMessage((int)_socket.DangerousGetHandle(), message, SocketNative.NoSignal);
+                sent = SocketNative.SendMessage((int)_socket.DangerousGetHandle(), message, SocketNative.NoSignal | flags);
             }
             while (sent < 0 && Marshal.GetLastPInvokeError() == SocketNative.InterruptedCall);
 
-            return sent == bytes.Length;
+            return sent == bytes.Length ? SendStatus.Sent : sent >= 0 ? SendStatus.Closed : Marshal.GetLastPInvokeError() switch
+            {
+                SocketNative.TryAgain => SendStatus.Full,
+                SocketNative.TooManyReferences or SocketNative.NoBufferSpace or SocketNative.OutOfMemory => SendStatus.Busy,
+                _ => SendStatus.Closed,
+            };
         }
     }
 
-    private static ReceiveStatus Receive(int socket, Span<byte> buffer, out int length, List<SafeFileHandle> descriptors)
+    private ReceiveStatus Receive(int socket, Span<byte> buffer, out int length, List<SafeFileHandle> descriptors, int flags)
     {
         var control = stackalloc byte[ControlBytes];
         fixed (byte* start = buffer)
@@ -212,19 +253,20 @@ public sealed unsafe class UnixMessageChannel : IDisposable
                 message.Control = control;
                 message.ControlLength = ControlBytes;
                 message.Flags = 0;
-                received = SocketNative.ReceiveMessage(socket, ref message, SocketNative.ReceivedCloseOnExec);
+                received = SocketNative.ReceiveMessage(socket, ref message, SocketNative.ReceivedCloseOnExec | flags);
             }
             while (received < 0 && Marshal.GetLastPInvokeError() == SocketNative.InterruptedCall);
 
             length = (int)Math.Max(0, received);
-            if (received <= 0)
+            if (received < 0)
             {
-                return ReceiveStatus.Closed;
+                return Marshal.GetLastPInvokeError() == SocketNative.TryAgain && flags != 0 ? ReceiveStatus.Nothing : ReceiveStatus.Closed;
             }
 
+            // A message without bytes looks like the end, but can bring descriptors as any other.
             var before = descriptors.Count;
             TakeDescriptors(control, (long)message.ControlLength, descriptors);
-            if ((message.Flags & (SocketNative.ControlTruncated | SocketNative.Truncated)) == 0)
+            if (received > 0 && (message.Flags & (SocketNative.ControlTruncated | SocketNative.Truncated)) == 0 && TryRaise(descriptors, before))
             {
                 return ReceiveStatus.Message;
             }
@@ -235,8 +277,23 @@ public sealed unsafe class UnixMessageChannel : IDisposable
             }
 
             descriptors.RemoveRange(before, descriptors.Count - before);
-            return ReceiveStatus.Truncated;
+            return received == 0 ? ReceiveStatus.Closed : ReceiveStatus.Truncated;
         }
+    }
+
+    private bool TryRaise(List<SafeFileHandle> descriptors, int from)
+    {
+        for (var i = from; RaisesDescriptors && i < descriptors.Count; i++)
+        {
+            var isMoved = FileDescriptors.TryMoveHigh(descriptors[i], out var moved, out _);
+            descriptors[i] = moved;
+            if (!isMoved)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private static void TakeDescriptors(byte* control, long controlLength, List<SafeFileHandle> descriptors)
