@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client.Lines;

@@ -1,7 +1,6 @@
-using System.Net.Sockets;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Client.Lines;
 
@@ -10,17 +9,10 @@ internal sealed class SocketConnector(string path) : ILineConnector
 {
     public IEngineLine? TryConnect(EngineRole role, TimeSpan timeout, out Refusal? refusal)
     {
-        UnixMessageChannel channel;
-        try
-        {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
-            socket.Connect(new UnixDomainSocketEndPoint(path));
-            channel = UnixMessageChannel.Adopt(UnixMessageChannel.Duplicate(socket.SafeHandle));
-        }
-        catch (Exception problem) when (problem is SocketException or IOException or ArgumentException)
+        if (!UnixMessageChannel.TryConnect(path, timeout, out var channel, out var failure))
         {
             refusal = new Refusal(
-                RefusalReason.HostUnreachable, $"No host can be reached at the socket '{path}': {problem.Message} See whether the host runs, and whether its path is this one.");
+                failure.Reason == ConnectFailureReason.NoPermission ? RefusalReason.NotAllowed : RefusalReason.HostUnreachable, failure.Text);
             return null;
         }
 

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client.Lines;
@@ -34,7 +34,7 @@ internal sealed class SocketLine : IEngineLine
     /// <summary>Has the two sides agree. The refusal, or null when the conversation may begin.</summary>
     public Refusal? Greet(EngineRole role, TimeSpan timeout)
     {
-        using var self = ProcessDescriptor.TryOpen();
+        using var self = ProcessDescriptor.OfSelf();
         var hello = new SocketProtocol.Hello(
             SocketLimits.ProtocolVersion, SocketLimits.ProtocolVersion, role, $"kvcached-client {typeof(SocketLine).Assembly.GetName().Version}", Environment.ProcessId);
         if (!Send(hello, self is null ? [] : [self]))

@@ -41,7 +41,6 @@ internal static partial class Libc
 
     internal const int MADV_DONTFORK = 10;
     internal const int CLOCK_BOOTTIME = 7;
-    internal const long SYS_pidfd_open = 434;
 
     internal const int ENOMEM = 12;
     internal const int ENOSPC = 28;
@@ -77,10 +76,6 @@ internal static partial class Libc
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int madvise(nint address, nuint length, int advice);
-
-    /// <summary>pidfd_open, for C libraries that don't have it by name.</summary>
-    [LibraryImport(Library, EntryPoint = "syscall", SetLastError = true)]
-    internal static partial long pidfd_open(long number, int processId, uint flags);
 
     /// <remarks>Answered without entering the kernel, so that the transition would cost more than the call.</remarks>
     [SuppressGCTransition]

@@ -1,7 +1,7 @@
 using Kvcached.Client.Tests.Support;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client.Tests.Pools;

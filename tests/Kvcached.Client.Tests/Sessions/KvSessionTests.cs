@@ -4,7 +4,7 @@ using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Client.Tests.Sessions;
 

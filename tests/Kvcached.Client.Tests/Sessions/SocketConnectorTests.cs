@@ -3,7 +3,7 @@ using Kvcached.Client.Lines;
 using Kvcached.Client.Tests.Support;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Client.Tests.Sessions;
 

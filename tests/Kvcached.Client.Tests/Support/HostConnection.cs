@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client.Tests.Support;

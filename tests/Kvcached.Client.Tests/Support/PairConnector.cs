@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using Kvcached.Client.Lines;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Client.Tests.Support;
 
