@@ -22,7 +22,7 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
         var scheduler = await _domain.StartSchedulerAsync();
         await scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
         var workers = await _domain.StartWorkersAsync("pool");
-        var blocks = BlocksOf(await scheduler.DoAsync("allocate pool=pool count=40"));
+        var blocks = BlocksOf(await scheduler.GrantedAsync("allocate pool=pool count=40"));
         foreach (var worker in workers)
         {
             await worker.DoAsync($"write version=9 blocks={List(blocks)}");
@@ -64,7 +64,7 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
 
         // The others are free again, and none of the kept ones is handed out.
         await successor.DoAsync($"take-cached pool=pool blocks={List(kept)}");
-        var fresh = BlocksOf(await successor.DoAsync("allocate pool=pool count=40"));
+        var fresh = BlocksOf(await successor.GrantedAsync("allocate pool=pool count=40"));
         Assert.Empty(fresh.Intersect(kept));
     }
 
@@ -75,7 +75,7 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
         var scheduler = await domain.StartSchedulerAsync();
         await scheduler.DoAsync(domain.OpenPoolCommand("pool", Shape));
         var workers = await domain.StartWorkersAsync("pool");
-        await scheduler.DoAsync("grow pool=pool pages=4");
+        await scheduler.GrantedAsync("grow pool=pool pages=4");
         await scheduler.KillAsync();
         await workers[0].UntilAsync("arena", arena => arena.GetProperty("gone").GetString() is not null);
         await domain.IsEmptyAsync();
@@ -87,7 +87,7 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
         var scheduler = await _domain.StartSchedulerAsync();
         await scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
         var workers = await _domain.StartWorkersAsync("pool");
-        await scheduler.DoAsync("grow pool=pool pages=1");
+        await scheduler.GrantedAsync("grow pool=pool pages=1");
         workers[0].Stop();
         await scheduler.SendAsync("grow pool=pool pages=2 deadline=5");
         _domain.Hosts[0].Kill();

@@ -36,7 +36,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     public async Task A_killed_worker_that_is_started_again_should_find_its_data()
     {
         var workers = await _domain.StartWorkersAsync("pool");
-        var blocks = BlocksOf(await _scheduler.DoAsync("allocate pool=pool count=40"));
+        var blocks = BlocksOf(await _scheduler.GrantedAsync("allocate pool=pool count=40"));
         foreach (var worker in workers)
         {
             await worker.DoAsync($"write version=1 blocks={List(blocks)}");
@@ -59,7 +59,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     public async Task A_stopped_worker_should_hold_up_only_its_own_pool()
     {
         var workers = await _domain.StartWorkersAsync("pool");
-        await _scheduler.DoAsync("grow pool=pool pages=2");
+        await _scheduler.GrantedAsync("grow pool=pool pages=2");
         var others = await _domain.StartSchedulerAsync("other");
         await others.DoAsync(_domain.OpenPoolCommand("other", Shape));
         await _domain.StartWorkersAsync("other");
@@ -67,7 +67,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
 
         workers[0].Stop();
         await _scheduler.SendAsync("grow pool=pool pages=2 deadline=4");
-        await others.DoAsync("grow pool=other pages=2 deadline=5");
+        await others.GrantedAsync("grow pool=other pages=2 deadline=5");
         var held = await _scheduler.AnswerAsync("grow");
         Assert.False(held.GetProperty("ok").GetBoolean());
 
@@ -82,7 +82,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     public async Task Memory_should_stay_mapped_until_the_last_step_that_used_it_is_complete_on_every_rank()
     {
         var workers = await _domain.StartWorkersAsync("pool");
-        var blocks = BlocksOf(await _scheduler.DoAsync("allocate pool=pool count=4"));
+        var blocks = BlocksOf(await _scheduler.GrantedAsync("allocate pool=pool count=4"));
         foreach (var worker in workers)
         {
             await worker.DoAsync($"write version=3 blocks={List(blocks)}");

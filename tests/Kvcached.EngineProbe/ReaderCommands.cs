@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.IO.MemoryMappedFiles;
 using Kvcached.Core.Checking;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
@@ -26,6 +25,8 @@ internal static class ReaderCommands
         var maps = File.ReadLines($"/proc/{process}/maps").Select(MappedFile.Parse).Where(map => map.Inode != 0).ToArray();
         var corrupt = 0;
         string? first = null;
+        var bytes = new byte[blockBytes];
+        using var files = new FilesOfProcess(process);
         foreach (var block in command.Numbers("blocks").Select(number => new BlockId(number)))
         {
             foreach (var lane in StampLane.Of(layout, 0))
@@ -33,12 +34,7 @@ internal static class ReaderCommands
                 var address = baseAddress + lane.OffsetOf(block);
                 var map = maps.FirstOrDefault(candidate => candidate.Start <= address && address < candidate.End)
                     ?? throw new InvalidOperationException($"{block} lies in no mapped file of process {process}.");
-                // Through a descriptor of that process; the mapping is this one's own.
-                using var file = new FileStream(PathOf(process, map.Inode), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-                using var mapped = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-                using var view = mapped.CreateViewStream(map.FileOffset + (address - map.Start), blockBytes, MemoryMappedFileAccess.Read);
-                var bytes = new byte[blockBytes];
-                view.ReadExactly(bytes);
+                files.Map(map.Inode).ReadArray(map.FileOffset + (address - map.Start), bytes, 0, blockBytes);
                 if (StampVerifier.Verify(bytes, key.LaneOf(block, version, lane.Layer, lane.Buffer), isWhole: true).First is { } mismatch)
                 {
                     corrupt++;
@@ -49,13 +45,6 @@ internal static class ReaderCommands
 
         return ProbeAnswer.Ok.With("corrupt", corrupt).With("first", first);
     }
-
-    /// <summary>A descriptor of that process for a file without a name.</summary>
-    private static string PathOf(long process, long inode) =>
-        Directory.GetFiles($"/proc/{process}/fdinfo")
-            .Where(path => File.ReadLines(path).Any(line => line == $"ino:\t{inode}"))
-            .Select(path => $"/proc/{process}/fd/{Path.GetFileName(path)}")
-            .First();
 
     private sealed record MappedFile(long Start, long End, long FileOffset, long Inode)
     {

@@ -21,8 +21,10 @@ internal sealed class EngineDomain : IAsyncDisposable
         for (var index = 0; index < hosts; index++)
         {
             string[] seed = index == 0 ? [] : ["--seed", $"127.0.0.1:{domain.Hosts[0].Ready.Port}"];
-            domain.Hosts.Add(await domain._launcher.StartReadyAsync(
-                ["--hosts", $"{hosts}", "--gpu", $"none:{index}", "--memory", "512MiB", .. seed, .. arguments]));
+            var host = domain._launcher.Start(
+                ["--port", "0", "--management-port", "0", "--memory", "512MiB", "--hosts", $"{hosts}", "--gpu", $"none:{index}", .. seed, .. arguments]);
+            await host.ReadReadyAsync();
+            domain.Hosts.Add(host);
         }
 
         foreach (var host in domain.Hosts)

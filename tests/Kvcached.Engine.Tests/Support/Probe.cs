@@ -83,6 +83,14 @@ internal sealed partial class Probe : IAsyncDisposable
         }
     }
 
+    /// <summary>Sends a command that must succeed once the coordinator has heard of every worker.</summary>
+    public async Task<JsonElement> GrantedAsync(string command)
+    {
+        var answer = await UntilAsync(command, answer => answer.GetProperty("ok").GetBoolean() || answer.GetProperty("reason").GetString() != "NotAttached");
+        Assert.True(answer.GetProperty("ok").GetBoolean(), $"{Shorten(command)}: {answer}");
+        return answer;
+    }
+
     public Task SendAsync(string command) => _process.StandardInput.WriteLineAsync(command).WaitAsync(HostLauncher.Patience);
 
     public async Task<JsonElement> AnswerAsync(string command)
