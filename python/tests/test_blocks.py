@@ -1,6 +1,5 @@
 import ctypes
 import threading
-import time
 import unittest
 
 import kvcached_client as kvc
@@ -19,7 +18,7 @@ class BlockTests(DomainTestCase):
         self.assertEqual(count, len(set(blocks)))
         self.assertIsNone(self.pool.try_alloc(0, 1))
         for arena in self.arenas:
-            self.assertEqual(2, arena.stats().pages)
+            self.wait_until(lambda: arena.stats().pages == 2)
             for tensor in arena.tensors:
                 for block in blocks:
                     fill(tensor, block, (block + tensor.layer * 7 + tensor.buffer * 3 + arena.rank * 11) % 251)
@@ -99,15 +98,14 @@ class MemoryTests(DomainTestCase):
         returned = []
         trimming = threading.Thread(target=lambda: returned.append(self.pool.trim(0, timeout=60)))
         trimming.start()
-        while not self.arenas[1].stats().leaving_extents:
-            time.sleep(0.01)
+        self.wait_until(lambda: self.arenas[1].stats().leaving_extents)
         self.assertEqual((1, []), (self.arenas[1].stats().leaving_extents, returned))
         self.assertTrue(trimming.is_alive())
         self.arenas[1].step_done(7)
         trimming.join(60)
         self.assertEqual([1], returned)
         self.assertEqual([0, 0], self.host.lent_bytes(self.name))
-        self.assertEqual([0, 0], [arena.stats().descriptors for arena in self.arenas])
+        self.wait_until(lambda: [arena.stats().descriptors for arena in self.arenas] == [0, 0])
         for wrong in (0, -5, kvc.STEP_SYNC):
             with self.assertRaises(ValueError):
                 self.arenas[0].step_done(wrong)
@@ -135,8 +133,9 @@ class NullBlockTests(DomainTestCase):
     options = kvc.PoolOptions(grow_ahead=False, warm_decay=None)
 
     def test_null_block_is_never_handed_out(self):
-        with self.assertRaises(kvc.NotThereError):
-            self.pool.null_block(0)
+        fresh = kvc.PoolSpec(self.name + "-fresh", self.spec.groups, self.spec.gpus)
+        with self.session.open_pool(fresh, self.options) as pool, self.assertRaises(kvc.NotThereError):
+            pool.null_block(0)
         block = self.pool.null_block(0, timeout=30)
         self.assertEqual(block, self.pool.null_block(0))
         others = self.pool.alloc(0, self.blocks_per_page * self.pool.stats().mapped_pages - 1)

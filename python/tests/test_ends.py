@@ -112,7 +112,11 @@ from tests.domain import QUIET, fill, is_filled, make_group
 session = kvc.Session({sockets!r}[0], "orphan", close_timeout=0.2)
 pool = session.open_pool(kvc.PoolSpec("orphan", [make_group()], ["HOST-0", "HOST-1"]), QUIET)
 arenas = [kvc.Arena({sockets!r}[rank], "orphan", rank, "HOST-" + str(rank), detach_timeout=0.2) for rank in range(2)]
-pool.grow(0, 1, timeout=30)
+while not pool.stats().mapped_pages:
+    try:
+        pool.grow(0, 1, timeout=30)
+    except kvc.UnavailableError:
+        pass
 block, = pool.alloc(0, 1)
 fill(arenas[0].tensors[0], block, 5)
 print("open", flush=True)
@@ -137,7 +141,11 @@ session = kvc.Session({socket!r}, "first")
 pool = session.open_pool(kvc.PoolSpec("heir", [make_group()], ["HOST-0", "HOST-1"]), QUIET)
 print("open", flush=True)
 sys.stdin.readline()
-pool.grow(0, 1, timeout=30)
+while not pool.stats().mapped_pages:
+    try:
+        pool.grow(0, 1, timeout=30)
+    except kvc.UnavailableError:
+        pass
 blocks = pool.alloc(0, 4)
 pool.cache(0, blocks[0], b"cached", 1)
 pool.tag(0, blocks[1], b"in use")

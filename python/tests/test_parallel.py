@@ -31,7 +31,7 @@ class CallbackTests(DomainTestCase):
             self.pool.cache(0, block, b"tag", 1)
         self.assertEqual(0, self.set_callback(self.pool._handle, self.callback, 77))
         self.pool.evict(0, [a])
-        self.wait_until(lambda: self.got == [(77, 1, a, b"tag")])
+        self.wait_until(lambda: self.got == [(77, 1, a, b"tag")], self.got)
         self.assertEqual(0, self.set_callback(self.pool._handle, self.type(0)))
         self.pool.keep_events()
         self.pool.evict(0, [b])
@@ -41,13 +41,7 @@ class CallbackTests(DomainTestCase):
     def test_callback_of_a_library_thread_hears_of_the_end(self):
         self.assertEqual(0, self.set_callback(self.arenas[0]._handle, self.callback))
         self.host.ask("withdraw " + self.name)
-        self.wait_until(lambda: [kind for _, kind, _, _ in self.got] == [4])
-
-    def wait_until(self, is_so):
-        deadline = time.monotonic() + 60
-        while not is_so():
-            self.assertLess(time.monotonic(), deadline, self.got)
-            time.sleep(0.005)
+        self.wait_until(lambda: [kind for _, kind, _, _ in self.got] == [4], self.got)
 
 
 class ParallelTests(DomainTestCase):

@@ -6,6 +6,7 @@ isn't unmapped under a kernel.
 """
 
 import random
+import time
 from dataclasses import dataclass, field
 
 import kvcached_client as kvc
@@ -105,6 +106,10 @@ class Scheduler:
         while True:
             try:
                 return self.pool.alloc_or_grow(GROUP, count, timeout=10)
+            except kvc.UnavailableError:
+                # A rank isn't known to be attached yet, or a host is away. The pool's own state says whether that can pass.
+                self.pool.check()
+                time.sleep(0.05)
             except kvc.MemoryRefusedError:
                 victims = [s for s in self.running if s.blocks and s is not sequence]
                 if not victims:

@@ -400,7 +400,7 @@ typedef struct kvc_arena_stats {
     int64_t refusals;
 } kvc_arena_stats;
 
-/* Counts of this moment. */
+/* Counts of this moment; for an instant still those before the operation that was just answered. */
 KVC_API int32_t kvc_arena_get_stats(kvc_handle arena, kvc_arena_stats *stats);
 
 /* Waits for submitted work, unmaps everything and leaves. The handle ends in either case; an error says what could not be let go of, which

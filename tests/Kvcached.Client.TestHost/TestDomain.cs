@@ -15,7 +15,8 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
 {
     private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(15);
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, Pool> _pools = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TestPool> _pools = new(StringComparer.Ordinal);
+    private readonly Dictionary<(SessionId, RequestId), EngineProtocol.IReply?> _answers = [];
     private int _lastPool;
     private long _lastRevoke;
 
@@ -23,6 +24,17 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
     {
         lock (_lock)
         {
+            if (message is EngineProtocol.IRequest asked && !_answers.TryAdd((asked.Session, asked.Request), null))
+            {
+                // Asked again because the answer was slow: it comes, or came.
+                if (_answers[(asked.Session, asked.Request)] is { } answer)
+                {
+                    peer.Say(answer);
+                }
+
+                return;
+            }
+
             switch (message)
             {
                 case SocketProtocol.Hello:
@@ -50,13 +62,13 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
                     break;
                 case EngineProtocol.ClosePool close when Find(close.Pool) is { } pool:
                     End(pool, new Refusal(RefusalReason.UnknownPool, "The pool was closed."));
-                    peer.Say(new EngineProtocol.PoolClosed(close.Session, close.Request, close.Pool));
+                    Answer(peer, new EngineProtocol.PoolClosed(close.Session, close.Request, close.Pool));
                     break;
                 case EngineProtocol.AllocatePages allocate when Find(allocate.Pool) is { } pool:
                     Allocate(peer, allocate, pool);
                     break;
                 case EngineProtocol.FreeExtents free when Find(free.Pool) is { } pool:
-                    Unmap(pool, free.Extents, free.Fence, () => peer.Say(new EngineProtocol.ExtentsFreed(free.Session, free.Request, free.Pool)));
+                    Unmap(pool, free.Extents, free.Fence, () => Answer(peer, new EngineProtocol.ExtentsFreed(free.Session, free.Request, free.Pool)));
                     break;
                 case EngineProtocol.RevokeAnswered answer when Find(answer.Pool) is { } pool && answer.GivenUp.Length > 0:
                     Unmap(pool, answer.GivenUp, answer.Fence, () => { });
@@ -128,10 +140,16 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
         }
     }
 
-    private Pool? Find(PoolId id) => _pools.Values.FirstOrDefault(pool => pool.Id == id);
+    private TestPool? Find(PoolId id) => _pools.Values.FirstOrDefault(pool => pool.Id == id);
 
-    private static void Refuse(Peer peer, EngineProtocol.IRequest request, RefusalReason reason, string detail) =>
-        peer.Say(new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(reason, detail)));
+    private void Answer(Peer peer, EngineProtocol.IReply reply)
+    {
+        _answers[(reply.Session, reply.Request)] = reply;
+        peer.Say(reply);
+    }
+
+    private void Refuse(Peer peer, EngineProtocol.IRequest request, RefusalReason reason, string detail) =>
+        Answer(peer, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(reason, detail)));
 
     private void Open(Peer peer, EngineProtocol.OpenPool open)
     {
@@ -151,7 +169,7 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
 
         if (!_pools.TryGetValue(spec.Name, out var pool))
         {
-            pool = new Pool(PoolId.Create(1, ++_lastPool), spec, gpus);
+            pool = new TestPool(PoolId.Create(1, ++_lastPool), spec, gpus);
             _pools.Add(spec.Name, pool);
         }
         else if (pool.Scheduler is not null || pool.Spec.Geometry != spec.Geometry)
@@ -166,11 +184,11 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
             peer.Say(new SocketProtocol.PoolTags(open.Session, pool.Id, pool.TagBytes), pool.Tags);
         }
 
-        peer.Say(new EngineProtocol.PoolOpened(
+        Answer(peer, new EngineProtocol.PoolOpened(
             open.Session, open.Request, pool.Id, [.. pool.Allocators.SelectMany(allocator => allocator.Granted)]));
     }
 
-    private static void Allocate(Peer peer, EngineProtocol.AllocatePages allocate, Pool pool)
+    private void Allocate(Peer peer, EngineProtocol.AllocatePages allocate, TestPool pool)
     {
         if (pool.Ranks.Any(rank => rank.Worker is null))
         {
@@ -202,7 +220,7 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
                 problem ??= failed;
                 if (--waiting == 0 && problem is null)
                 {
-                    peer.Say(new EngineProtocol.PagesAllocated(allocate.Session, allocate.Request, allocate.Pool, granted.Extents));
+                    Answer(peer, new EngineProtocol.PagesAllocated(allocate.Session, allocate.Request, allocate.Pool, granted.Extents));
                 }
                 else if (waiting == 0)
                 {
@@ -216,7 +234,7 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
         }
     }
 
-    private static void Unmap(Pool pool, IReadOnlyList<Extent> extents, EngineStep fence, Action done)
+    private static void Unmap(TestPool pool, IReadOnlyList<Extent> extents, EngineStep fence, Action done)
     {
         var waiting = pool.Ranks.Length;
         foreach (var rank in pool.Ranks)
@@ -262,7 +280,7 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
         rank.Install(problem => { });
     }
 
-    private void End(Pool pool, Refusal why)
+    private void End(TestPool pool, Refusal why)
     {
         _pools.Remove(pool.Spec.Name);
         pool.Tags?.Dispose();
@@ -271,29 +289,5 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
             rank.Worker?.Say(new WorkerProtocol.PoolGone(why));
             rank.ReleaseAll();
         }
-    }
-
-    private sealed class Pool(PoolId id, PoolSpec spec, HostVirtualMemory[] gpus)
-    {
-        private readonly GenerationCounter _generations = new();
-        private ExtentAllocator[]? _allocators;
-
-        public PoolId Id { get; } = id;
-
-        public PoolSpec Spec { get; } = spec;
-
-        public SessionId Session { get; set; }
-
-        public Peer? Scheduler { get; set; }
-
-        public SafeFileHandle? Tags { get; set; }
-
-        public long TagBytes { get; set; }
-
-        public Rank[] Ranks { get; } =
-            [.. spec.Geometry.Ranks.Select((rank, index) => new Rank(gpus.First(gpu => gpu.Gpu == rank.Gpu), spec.Geometry, index))];
-
-        public ExtentAllocator[] Allocators =>
-            _allocators ??= [.. Spec.Geometry.VirtualPageCounts.Select((count, group) => new ExtentAllocator(group, count, _generations))];
     }
 }

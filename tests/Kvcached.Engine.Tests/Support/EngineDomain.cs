@@ -1,0 +1,92 @@
+using System.Text.Json;
+using Kvcached.Core.Contracts;
+
+namespace Kvcached.Engine.Tests.Support;
+
+/// <summary>Hosts of one domain, and the engine processes that a test starts beside them.</summary>
+internal sealed class EngineDomain : IAsyncDisposable
+{
+    private readonly HostLauncher _launcher = new();
+    private readonly List<Probe> _probes = [];
+
+    public List<RunningHost> Hosts { get; } = [];
+
+    /// <summary>Names of the hosts' devices, in order, as a pool's ranks have them.</summary>
+    public string Gpus => string.Join(',', Hosts.Select(host => host.Ready.Gpu));
+
+    /// <summary>Starts so many hosts, and waits until they are one domain.</summary>
+    public static async Task<EngineDomain> StartAsync(int hosts, params string[] arguments)
+    {
+        var domain = new EngineDomain();
+        for (var index = 0; index < hosts; index++)
+        {
+            string[] seed = index == 0 ? [] : ["--seed", $"127.0.0.1:{domain.Hosts[0].Ready.Port}"];
+            var host = domain._launcher.Start(
+                ["--port", "0", "--management-port", "0", "--memory", "512MiB", "--hosts", $"{hosts}", "--gpu", $"none:{index}", .. seed, .. arguments]);
+            await host.ReadReadyAsync();
+            domain.Hosts.Add(host);
+        }
+
+        foreach (var host in domain.Hosts)
+        {
+            await host.GetUntilAsync("/ready", ManagementJsonContext.Default.HealthView, health => health.Status == "ready");
+        }
+
+        return domain;
+    }
+
+    public Probe StartProbe()
+    {
+        var probe = Probe.Start();
+        _probes.Add(probe);
+        return probe;
+    }
+
+    /// <summary>A scheduler with an open session at the first host.</summary>
+    public async Task<Probe> StartSchedulerAsync(string engine = "probe")
+    {
+        var probe = StartProbe();
+        await probe.DoAsync($"open-session socket={SocketOf(0)} engine={engine}");
+        return probe;
+    }
+
+    /// <summary>A worker of each rank, attached.</summary>
+    public async Task<Probe[]> StartWorkersAsync(string pool)
+    {
+        var workers = Hosts.Select(_ => StartProbe()).ToArray();
+        for (var rank = 0; rank < workers.Length; rank++)
+        {
+            await workers[rank].DoAsync(AttachCommand(pool, rank));
+        }
+
+        return workers;
+    }
+
+    public string AttachCommand(string pool, int rank) => $"attach socket={SocketOf(rank)} pool={pool} rank={rank} gpu={Hosts[rank].Ready.Gpu}";
+
+    public string OpenPoolCommand(string pool, string more = "") => $"open-pool name={pool} gpus={Gpus} {more}";
+
+    public string SocketOf(int rank) => Hosts[rank].Ready.Socket;
+
+    /// <summary>What the domain says of its GPUs, once it is as wanted.</summary>
+    public Task<GpuView[]> GpusUntilAsync(Func<GpuView[], bool> isWanted) =>
+        Hosts[0].GetUntilAsync("/gpus", ManagementJsonContext.Default.GpuViewArray, isWanted);
+
+    /// <summary>Nothing is lent, set aside or quarantined any more.</summary>
+    public Task<GpuView[]> IsEmptyAsync() =>
+        GpusUntilAsync(gpus => gpus.All(gpu => gpu.UsedBytes == 0 && gpu.ReservedBytes == 0 && gpu.QuarantinedBytes == 0));
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var probe in _probes)
+        {
+            await probe.DisposeAsync();
+        }
+
+        await _launcher.DisposeAsync();
+    }
+
+    public static string List(IEnumerable<int> blocks) => string.Join(',', blocks);
+
+    public static int[] BlocksOf(JsonElement answer) => [.. answer.GetProperty("blocks").EnumerateArray().Select(block => block.GetInt32())];
+}

@@ -1,0 +1,115 @@
+using Kvcached.Client;
+using Kvcached.Core.Checking;
+using Kvcached.Core.Ids;
+using Kvcached.Gpu.HostMemory;
+
+namespace Kvcached.EngineProbe;
+
+/// <summary>What a worker process can be told. One arena, in main memory.</summary>
+internal sealed class WorkerCommands : IDisposable
+{
+    private HostVirtualMemory? _memory;
+    private KvArena? _arena;
+
+    public WorkerCommands(Dictionary<string, Func<ProbeCommand, ProbeAnswer>> commands)
+    {
+        commands["attach"] = Attach;
+        commands["write"] = Write;
+        commands["verify"] = Verify;
+        commands["step-done"] = command =>
+        {
+            _arena!.StepDone(new EngineStep(command.Number("step")));
+            return ProbeAnswer.Ok;
+        };
+        commands["arena"] = _ => Describe();
+        commands["detach"] = command => Detach(command);
+    }
+
+    public void Dispose()
+    {
+        _arena?.Dispose();
+        _memory?.Dispose();
+    }
+
+    private ProbeAnswer Attach(ProbeCommand command)
+    {
+        var gpu = GpuId.Parse(command.Text("gpu"));
+        _memory ??= new HostVirtualMemory(new HostVirtualMemoryOptions { Gpu = gpu });
+        var attached = KvArena.Attach(new KvAttachOptions
+        {
+            SocketPath = command.Text("socket"),
+            PoolName = command.Text("pool"),
+            Rank = (int)command.Number("rank"),
+            Device = gpu,
+            Memory = _memory,
+            AttachTimeout = command.Seconds("timeout", 30),
+        });
+        _arena = attached.Value;
+        return attached.Value is null ? ProbeAnswer.Of(attached.Refusal) : Describe();
+    }
+
+    private ProbeAnswer Describe()
+    {
+        var stats = _arena!.GetStats();
+        return ProbeAnswer.Ok.With("base", (long)_arena.BaseAddress).With("poolId", _arena.Pool.Value).With("pages", stats.Pages)
+            .With("extents", stats.Extents).With("leaving", stats.LeavingExtents).With("descriptors", stats.Descriptors)
+            .With("digest", stats.Digest.ToString()).With("attached", _arena.IsAttached).With("connections", stats.Connections)
+            .With("gone", _arena.Gone?.ToString());
+    }
+
+    private ProbeAnswer Write(ProbeCommand command)
+    {
+        foreach (var (bytes, key) in Lanes(command))
+        {
+            StampWriter.Write(bytes.Span, key, isWhole: true);
+        }
+
+        return ProbeAnswer.Ok;
+    }
+
+    private ProbeAnswer Verify(ProbeCommand command)
+    {
+        var corrupt = 0;
+        string? first = null;
+        foreach (var (bytes, key) in Lanes(command))
+        {
+            if (StampVerifier.Verify(bytes.Span, key, isWhole: true).First is { } mismatch)
+            {
+                corrupt++;
+                first ??= mismatch.ToString();
+            }
+        }
+
+        return ProbeAnswer.Ok.With("corrupt", corrupt).With("first", first);
+    }
+
+    private IEnumerable<(ArenaBytes Bytes, LaneKey Key)> Lanes(ProbeCommand command)
+    {
+        var arena = _arena!;
+        var stamps = StampKey.Of(arena.Pool, arena.Rank, 0);
+        var blockBytes = (int)arena.Layout.ShapeOf(0).BlockBytes;
+        var lanes = StampLane.Of(arena.Layout, 0);
+        var version = (uint)command.Number("version");
+        foreach (var block in command.Numbers("blocks").Select(number => new BlockId(number)))
+        {
+            foreach (var lane in lanes)
+            {
+                yield return (new ArenaBytes(arena.BaseAddress + (nint)lane.OffsetOf(block), blockBytes), stamps.LaneOf(block, version, lane.Layer, lane.Buffer));
+            }
+        }
+    }
+
+    private ProbeAnswer Detach(ProbeCommand command)
+    {
+        var refusal = _arena!.Detach(command.Seconds("deadline", 30));
+        _arena.Dispose();
+        _arena = null;
+        return ProbeAnswer.Of(refusal);
+    }
+
+    /// <summary>Part of the arena, as engine code sees it: an address and a length.</summary>
+    private readonly record struct ArenaBytes(nint Address, int ByteCount)
+    {
+        public unsafe Span<byte> Span => new((void*)Address, ByteCount);
+    }
+}
