@@ -196,7 +196,12 @@ public sealed class HostOptionsReaderTests
     internal static void AssertSame(KvcachedHostOptions expected, KvcachedHostOptions actual)
     {
         Assert.Equal(expected.Ranks.SeedHosts, actual.Ranks.SeedHosts);
-        Assert.Equal(expected, actual with { Ranks = actual.Ranks with { SeedHosts = expected.Ranks.SeedHosts } });
+        Assert.Equal(expected.Gateway.AllowedUsers, actual.Gateway.AllowedUsers);
+        Assert.Equal(expected, actual with
+        {
+            Ranks = actual.Ranks with { SeedHosts = expected.Ranks.SeedHosts },
+            Gateway = actual.Gateway with { AllowedUsers = expected.Gateway.AllowedUsers },
+        });
     }
 
     private static KvcachedHostOptions Read(params string[] arguments)
