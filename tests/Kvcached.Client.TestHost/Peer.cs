@@ -1,6 +1,6 @@
 using System.Buffers;
 using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client.TestHost;

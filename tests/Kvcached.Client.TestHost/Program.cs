@@ -5,7 +5,7 @@ using System.Net.Sockets;
 using Kvcached.Client.TestHost;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Units;
-using Kvcached.Gpu.Copying;
+using Kvcached.Gpu.Sockets;
 using Kvcached.Gpu.HostMemory;
 
 if (args.Length is < 1 or > 3)
