@@ -1,4 +1,3 @@
-using Kvcached.Gpu.Copying;
 using Kvcached.Gpu.Sockets;
 using Microsoft.Win32.SafeHandles;
 
