@@ -1,7 +1,10 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kvcached.Client;
+using Kvcached.Core.Contracts;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 using Kvcached.Host.Tests.Support;
 
 namespace Kvcached.Host.Tests.Gateway;
@@ -37,7 +40,7 @@ public sealed class EngineLibraryTests : IAsyncLifetime
             Assert.Equal(pool.Id, arena.Pool);
 
             var blocks = new BlockId[BlocksWanted];
-            Assert.Null(pool.AllocateOrGrow(0, blocks, HostLauncher.Patience));
+            await AllocateAsync(pool, blocks);
             var mapped = pool.Extents(0).Sum(extent => extent.PageCount);
             Assert.True(mapped > 0);
             foreach (var extent in pool.Extents(0))
@@ -48,14 +51,26 @@ public sealed class EngineLibraryTests : IAsyncLifetime
                 Assert.Equal(0x5EED, Marshal.ReadInt64(arena.BaseAddress, (int)offset));
             }
 
-            Assert.Equal(0, (int)pool.Free(0, blocks, EngineStep.None));
+            Assert.Equal(BlockFaultKind.None, pool.Free(0, blocks, EngineStep.None).Kind);
             Granted(pool.Trim(0, 0, HostLauncher.Patience));
             Assert.Null(pool.Close(HostLauncher.Patience));
         }
 
         var gpus = await host.GetUntilAsync(
-            "/gpus", Core.Contracts.ManagementJsonContext.Default.GpusView, view => view.Gpus.All(gpu => gpu.MappedBytes == 0));
-        Assert.Equal(capacity, Assert.Single(gpus.Gpus).CapacityBytes);
+            "/gpus", ManagementJsonContext.Default.GpuViewArray, view => view.All(gpu => gpu.FreeBytes == gpu.CapacityBytes && gpu.RankMappedBytes == 0));
+        Assert.Equal(capacity, Assert.Single(gpus).CapacityBytes);
+    }
+
+    // The worker is attached; its coordinator hears of it from the rank a moment later.
+    private static async Task AllocateAsync(KvPool pool, BlockId[] blocks)
+    {
+        var waited = Stopwatch.StartNew();
+        while (pool.AllocateOrGrow(0, blocks, HostLauncher.Patience) is { } refusal)
+        {
+            Assert.Equal(RefusalReason.NotAttached, refusal.Reason);
+            Assert.True(waited.Elapsed < HostLauncher.Patience, refusal.ToString());
+            await Task.Delay(20);
+        }
     }
 
     private static T Granted<T>(ClientResult<T> result)
