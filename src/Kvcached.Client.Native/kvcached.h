@@ -384,7 +384,9 @@ KVC_API int32_t kvc_arena_state(kvc_handle arena, int32_t *is_attached);
 KVC_API int32_t kvc_step_done(kvc_handle arena, int64_t step);
 
 /* All work of this step, and of those before it, has been submitted to this CUDA stream (a CUstream of the current context; 0 is the default
- * stream); it is complete when the stream gets there. Records an event, never waits; during a graph capture it is put off to the next call. */
+ * stream); it is complete when the stream gets there. Records an event, never waits; during a graph capture it is put off to the next call. The
+ * stream must live as long as the arena. An engine that captures CUDA graphs gives each stream that it captures to this function once before:
+ * freeing with KVC_STEP_SYNC waits for the whole context, which would spoil a capture that the library doesn't know of. */
 KVC_API int32_t kvc_step_done_on_stream(kvc_handle arena, int64_t step, void *stream);
 
 typedef struct kvc_arena_stats {

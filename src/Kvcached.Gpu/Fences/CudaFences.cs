@@ -17,6 +17,7 @@ internal sealed class CudaFences : IStreamFences
 {
     private readonly CUdevice _device;
     private readonly ConcurrentStack<nint> _spareEvents = new();
+    private readonly ConcurrentDictionary<nint, byte> _streams = [];
     private nint _context;
 
     private CudaFences(CUdevice device) => _device = device;
@@ -41,8 +42,10 @@ internal sealed class CudaFences : IStreamFences
         ticket = 0;
         var target = new CUstream(stream);
 
+        _streams.TryAdd(stream, 0);
+
         // An event that is recorded during a capture becomes part of the graph, and can't be asked for.
-        if (!NoteContext() || Streams.cuStreamIsCapturing(target, out var status) != CUResult.Success || status != CUStreamCaptureStatus.None)
+        if (!NoteContext() || IsCapturing(target))
         {
             return false;
         }
@@ -91,6 +94,12 @@ internal sealed class CudaFences : IStreamFences
         RelaxCapture();
         if (Volatile.Read(ref _context) is not 0 and var known)
         {
+            // To wait for a context spoils every capture in it, whatever the thread says of itself; so those that can be known of are asked first.
+            if (_streams.Keys.Any(stream => IsCapturing(new CUstream(stream))))
+            {
+                return false;
+            }
+
             return Contexts.cuCtxSetCurrent(new CUcontext(known)) != CUResult.Success || !IsAboutCapture(Contexts.cuCtxSynchronize());
         }
 
@@ -127,6 +136,9 @@ internal sealed class CudaFences : IStreamFences
             _ = Contexts.cuCtxSetCurrent(before);
         }
     }
+
+    private static bool IsCapturing(CUstream stream) =>
+        Streams.cuStreamIsCapturing(stream, out var status) != CUResult.Success || status != CUStreamCaptureStatus.None;
 
     private static bool IsAboutCapture(CUResult result) => (int)result is >= 900 and <= 908;
 

@@ -9,7 +9,7 @@ public interface IStreamFences : IDisposable
     bool IsImmediate { get; }
 
     /// <summary>Marks the end of what was submitted to a stream so far. Never blocks; by any thread that uses the device.</summary>
-    /// <param name="stream">The driver's handle; 0 is the default stream.</param>
+    /// <param name="stream">The driver's handle; 0 is the default stream. It must live as long as the fences.</param>
     /// <param name="ticket">The mark, to be asked for by <see cref="IsComplete"/> until that is true.</param>
     /// <returns>False when it can't be marked now: the stream is being captured into a graph, or isn't one of this thread's context.</returns>
     bool TryRecord(nint stream, out nint ticket);
@@ -20,7 +20,10 @@ public interface IStreamFences : IDisposable
     /// <summary>Makes the calling thread one that may ask, also while others capture graphs. Once per thread.</summary>
     void PrepareThread();
 
-    /// <summary>Waits for all work that the process has submitted to the device. False when it can't now, because a graph is being captured.</summary>
+    /// <summary>
+    /// Waits for all work that the process has submitted to the device. False when it can't now, because a graph is being captured on a stream
+    /// that <see cref="TryRecord"/> was given at some time; a capture on any other stream would be spoilt.
+    /// </summary>
     bool TrySynchronize();
 }
 
