@@ -8,6 +8,9 @@ namespace Kvcached.Client;
 /// <content>What goes through the coordinator because the engine asks for it.</content>
 public sealed partial class KvPool
 {
+    /// <summary>Between two questions whether the workers have attached.</summary>
+    private static readonly TimeSpan AttachPause = TimeSpan.FromMilliseconds(10);
+
     /// <summary>Asks for pages, and has them mapped on every rank or refused by the deadline. Returns how many came.</summary>
     public ClientResult<int> Grow(int group, int pages, TimeSpan deadline)
     {
@@ -22,7 +25,16 @@ public sealed partial class KvPool
             return new Refusal(RefusalReason.InvalidCount, $"{pages} pages can't be asked for; ask for 1 or more.");
         }
 
-        var result = AskForPages(group, state, pages, Deadlines.Clamp(deadline)).Wait(Deadlines.Clamp(deadline), $"Growth of {Id} by {pages} pages");
+        deadline = Deadlines.Clamp(deadline);
+        var patience = deadline < Options.AttachPatience ? deadline : Options.AttachPatience;
+        var started = _port.Time.GetTimestamp();
+        ClientResult<EngineProtocol.IReply> result;
+        do
+        {
+            var left = Deadlines.Clamp(deadline - _port.Time.GetElapsedTime(started));
+            result = AskForPages(group, state, pages, left).Wait(left, $"Growth of {Id} by {pages} pages");
+        }
+        while (result.Refusal?.Reason == RefusalReason.NotAttached && _port.Time.GetElapsedTime(started) < patience && !IsWithdrawnWithin(AttachPause));
         return result.Value switch
         {
             EngineProtocol.PagesAllocated allocated => allocated.Extents.Sum(e => e.PageCount),
@@ -170,6 +182,13 @@ public sealed partial class KvPool
 
     /// <summary>Closes the pool, waiting at most for <see cref="KvSessionOptions.CloseTimeout"/>.</summary>
     public void Dispose() => Close(_port.CloseTimeout);
+
+    /// <summary>Waits, unless the pool is gone.</summary>
+    private bool IsWithdrawnWithin(TimeSpan time)
+    {
+        using var pause = new ManualResetEventSlim();
+        return Withdrawn is not null || pause.Wait(time);
+    }
 
     private static Refusal Unfitting(EngineProtocol.IReply reply) =>
         new(RefusalReason.InvalidMessage, $"The coordinator answered with {reply.GetType().Name}, which doesn't fit the request. Use a host and a library of one version.");

@@ -38,4 +38,10 @@ public sealed record KvPoolOptions
 
     /// <summary>Whether tags are kept where a successor of this scheduler finds them. Default true.</summary>
     public bool IsKeepingTags { get; init; } = true;
+
+    /// <summary>
+    /// Growth that is refused because a rank has no worker is asked for again for so long, since a worker that has just attached is known to the
+    /// coordinator a moment later. Never longer than the caller's own deadline. Default 1 s.
+    /// </summary>
+    public TimeSpan AttachPatience { get; init; } = TimeSpan.FromSeconds(1);
 }
