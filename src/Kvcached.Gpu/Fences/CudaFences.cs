@@ -94,13 +94,10 @@ internal sealed class CudaFences : IStreamFences
         RelaxCapture();
         if (Volatile.Read(ref _context) is not 0 and var known)
         {
-            // To wait for a context spoils every capture in it, whatever the thread says of itself; so those that can be known of are asked first.
-            if (_streams.Keys.Any(stream => IsCapturing(new CUstream(stream))))
-            {
-                return false;
-            }
-
-            return Contexts.cuCtxSetCurrent(new CUcontext(known)) != CUResult.Success || !IsAboutCapture(Contexts.cuCtxSynchronize());
+            // A context that can't be made current is gone, and its work with it. To wait for one spoils every capture in it, whatever the thread
+            // says of itself; so the streams that are known are asked first. The default stream can be asked for only with a context.
+            return Contexts.cuCtxSetCurrent(new CUcontext(known)) != CUResult.Success
+                || (!_streams.Keys.Any(stream => IsCapturing(new CUstream(stream))) && !IsAboutCapture(Contexts.cuCtxSynchronize()));
         }
 
         // Nothing was ever marked. A primary context that isn't active has no work; one that is must not end meanwhile.

@@ -40,6 +40,12 @@ internal static class FenceChecks
             Expect.That(OnThread(fences.TrySynchronize), "it was not waited for");
             Expect.That(OnThread(() => fences.IsComplete(ticket)), "work is still under way");
         })),
+        new("The_default_stream_is_waited_for_from_a_thread_without_a_context", _ => WithWork(rig, (fences, _, _) =>
+        {
+            Expect.That(fences.TryRecord(0, out var ticket), "the default stream could not be marked");
+            Expect.That(OnThread(fences.TrySynchronize), "it was not waited for");
+            Expect.That(OnThread(() => fences.IsComplete(ticket)), "work is still under way");
+        })),
         new("A_graph_capture_is_spoilt_neither_by_asking_nor_by_mapping", _ => WithWork(rig, (fences, stream, memory) =>
         {
             Require(Driver.Streams.cuStreamCreate(out var other, CUStreamFlags.NonBlocking));
