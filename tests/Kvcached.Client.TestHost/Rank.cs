@@ -56,6 +56,9 @@ internal sealed class Rank(IVirtualMemory memory, PoolGeometry geometry, int ind
         return true;
     }
 
+    /// <summary>True for an extent that is in the table: granted, and not on its way out.</summary>
+    public bool Holds(Extent extent) => _table.Contains(extent);
+
     /// <summary>Has the worker unmap extents behind a fence, then gives their memory up.</summary>
     public void Unmap(IReadOnlyList<Extent> extents, EngineStep fence, Action<string?> done)
     {
