@@ -265,6 +265,12 @@ internal sealed partial class DomainState
         {
             CommitReservation(pool, flight.Decision.Extents);
             pool.Enter(flight.Decision);
+            if (!IsOwnId(pool.Id))
+            {
+                // The request may be a copy of one that an earlier coordinator answered, of which its engine expects nothing.
+                pool.Unconfirmed.Add(flight.Decision.Extents);
+            }
+
             Meters.MapGranted(_now - allocation.ReceivedAt);
             Answer(new EngineProtocol.PagesAllocated(allocation.Request.Session, allocation.Request.Request, pool.Id, flight.Decision.Extents));
         }

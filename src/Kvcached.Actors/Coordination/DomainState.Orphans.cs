@@ -64,6 +64,7 @@ internal sealed partial class DomainState
 
         pool.OrphanedUntil = null;
         pool.Owner = session.Id;
+        pool.IsKnownToOwner = IsOwnId(pool.Id);
         session.Pools.Add(pool.Id);
         pool.Opener = request;
         pool.Phase = PoolPhase.Reopening;

@@ -1,7 +1,5 @@
-using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
-using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Actors.Coordination;
@@ -37,7 +35,6 @@ internal sealed partial class DomainState
 
         if (pool.Allocations.Count >= _settings.MaxWaitingRequestsPerPool)
         {
-            DisownGrant(pool, request);
             Refuse(request, RefusalReason.Busy, $"{pool.Allocations.Count} requests wait for {pool.Id} already. Ask for more pages at once, less often.");
             return;
         }
@@ -107,7 +104,6 @@ internal sealed partial class DomainState
             {
                 var wasHead = node.Previous is null;
                 pool.Allocations.Remove(node);
-                DisownGrant(pool, node.Value.Request);
                 Refuse(node.Value.Request, WhyStillWaiting(pool, node.Value, wasHead));
                 if (wasHead)
                 {
@@ -129,24 +125,6 @@ internal sealed partial class DomainState
                 AnswerFreed(pool, free);
                 free.Request = null;
             }
-        }
-    }
-
-    /// <summary>
-    /// The request is refused before it could be looked up whether an earlier coordinator had granted it: if so, that is undone.
-    /// </summary>
-    private void DisownGrant(PoolState pool, EngineProtocol.AllocatePages request)
-    {
-        if (pool.Phase == PoolPhase.Recovering)
-        {
-            pool.RefusedWhileRecovering.Add((request.Session, request.Request));
-            return;
-        }
-
-        var granted = pool.InheritedBy(request.Session, request.Request).Where(e => !IsBeingFreed(pool, e)).ToImmutableArray();
-        if (!granted.IsEmpty)
-        {
-            EnqueueFree(pool, new PendingFree(null, granted, EngineStep.None, _now));
         }
     }
 

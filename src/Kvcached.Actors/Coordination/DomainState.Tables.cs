@@ -146,13 +146,12 @@ internal sealed partial class DomainState
     }
 
     /// <summary>
-    /// All ranks have said what they hold. What all of them hold was granted, or about to be; what only some hold was never granted, and is
-    /// undone by installing the table without it.
+    /// All ranks have said what they hold. What all of them hold was granted, or about to be, or refused or returned and not undone yet: only its
+    /// engine can tell, and is asked. What only some hold was never granted, and is undone by installing the table without it.
     /// </summary>
     private void Reconcile(PoolState pool)
     {
-        var common = pool.Reports[0].Entries.DistinctBy(e => e.Extent)
-            .Where(e => !pool.RefusedWhileRecovering.Contains((e.Session, e.Request))).ToDictionary(e => e.Extent);
+        var common = pool.Reports[0].Entries.DistinctBy(e => e.Extent).ToDictionary(e => e.Extent);
         var seen = new HashSet<Extent>(common.Keys);
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
@@ -171,6 +170,9 @@ internal sealed partial class DomainState
         {
             pool.Restore(entry);
         }
+
+        pool.IsKnownToOwner = false;
+        pool.Unconfirmed.Add([.. common.Keys]);
 
         // Everything that some rank may still have mapped keeps its page ids taken until that rank says that it has let go.
         var partial = seen.Where(e => !common.ContainsKey(e)).ToArray();
@@ -193,7 +195,6 @@ internal sealed partial class DomainState
         }
 
         pool.Reports.Clear();
-        pool.RefusedWhileRecovering.Clear();
         InstallTable(pool);
     }
 

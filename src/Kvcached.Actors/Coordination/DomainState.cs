@@ -66,6 +66,7 @@ internal sealed partial class DomainState
             ExpireAllocations(pool);
             ExpireFrees(pool);
             SendAgain(pool);
+            CheckUnconfirmed(pool);
             Pump(pool);
         }
     }

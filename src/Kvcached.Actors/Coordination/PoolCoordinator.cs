@@ -145,6 +145,9 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case EngineProtocol.RevokeAnswered answer:
                 domain.RevokeAnswered(Now, answer);
                 break;
+            case EngineProtocol.ExtentsChecked held:
+                domain.ExtentsChecked(Now, held);
+                break;
             case EngineProtocol.CloseSession close:
                 domain.CloseSession(Now, close.Session);
                 break;

@@ -121,11 +121,11 @@ internal sealed class PoolState
     /// <summary>What each rank reported to a new coordinator.</summary>
     public Dictionary<int, RankPoolReport> Reports { get; } = [];
 
-    /// <summary>
-    /// Requests refused while the ranks' reports were missing. Should the ranks turn out to hold a grant of an earlier coordinator for
-    /// one of them, it is undone.
-    /// </summary>
-    public HashSet<(SessionId Session, RequestId Request)> RefusedWhileRecovering { get; } = [];
+    /// <summary>False while its owner may never have heard of it, or may have been told that it is gone.</summary>
+    public bool IsKnownToOwner { get; set; } = true;
+
+    /// <summary>Mapped extents of which its engine may not know.</summary>
+    public UnconfirmedExtents Unconfirmed { get; } = new();
 
     public bool IsWaitingForMemory { get; set; }
 
@@ -188,6 +188,10 @@ internal sealed class PoolState
     public ImmutableArray<Extent> InheritedBy(SessionId session, RequestId request) => _inherited.Contains((session, request))
         ? [.. _origins.Values.Where(e => e.Session == session && e.Request == request).Select(e => e.Extent)]
         : [];
+
+    /// <summary>The request of its owner that the extent was granted to; default when there is none that may still wait for its answer.</summary>
+    public RequestId RequestOf(in Extent extent) =>
+        _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent && entry.Session == Owner ? entry.Request : default;
 
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
 

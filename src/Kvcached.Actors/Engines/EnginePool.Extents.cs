@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Scheduling;
 
@@ -32,12 +33,30 @@ internal sealed partial class EnginePool
         }
     }
 
-    /// <summary>Those of the extents that this pool doesn't hold, in that generation.</summary>
+    /// <summary>Those of the extents that this pool neither holds, in that generation, nor is giving back.</summary>
     public ImmutableArray<Extent> FindForeign(ImmutableArray<Extent> extents)
     {
         lock (_lock)
         {
             return _blocks.FindForeign(extents);
+        }
+    }
+
+    /// <summary>Which of the extents this pool holds, and which it never will.</summary>
+    public (ImmutableArray<Extent> Held, ImmutableArray<Extent> Unknown) Check(ImmutableArray<GrantedExtent> extents, Func<RequestId, bool> isWaiting)
+    {
+        lock (_lock)
+        {
+            return _blocks.Check(extents, isWaiting);
+        }
+    }
+
+    /// <summary>Their return was answered, and they don't come back.</summary>
+    public void Returned(ImmutableArray<Extent> extents)
+    {
+        lock (_lock)
+        {
+            _blocks.Returned(extents);
         }
     }
 

@@ -121,13 +121,7 @@ internal sealed partial class EnginePool : IEnginePool
                 return new EngineResult<int>(leaving.PageCount, null);
             }
 
-            var refusal = RefusalOf(result);
-            if (refusal.Reason == RefusalReason.Busy)
-            {
-                Add(leaving.Extents);
-            }
-
-            return refusal;
+            return RefusalOf(result);
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed partial class EngineSession
                 GiveBack(allocated.Pool, foreign);
                 break;
             case EngineProtocol.PoolOpened opened when _ended is null && _openedPools.Add(opened.Pool):
-                Send(new Submit((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, opened.Pool), new TaskCompletionSource<EngineProtocol.IReply>()));
+                ClosePool(opened.Pool);
                 break;
         }
     }
@@ -40,14 +40,68 @@ internal sealed partial class EngineSession
         _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp, EngineStep.None), Self);
     }
 
+    private void ClosePool(PoolId pool)
+    {
+        var nobodyWaits = new TaskCompletionSource<EngineProtocol.IReply>();
+        Send(new Submit((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, pool), nobodyWaits));
+    }
+
     private void GiveBack(PoolId pool, ImmutableArray<Extent> extents)
     {
         var nobodyWaits = new TaskCompletionSource<EngineProtocol.IReply>();
-        Send(new Submit((session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents, EngineStep.None), nobodyWaits), extents);
+        Send(new Submit((session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents, EngineStep.None), nobodyWaits), mustReturn: true);
+    }
+
+    /// <summary>A return was answered. Also when its caller waits no more, so that no extent is forgotten.</summary>
+    private void SettleReturn(Pending pending, EngineProtocol.IReply reply)
+    {
+        if (pending.Returning.IsEmpty || pending.Pool is not { } id)
+        {
+            return;
+        }
+
+        switch ((reply as EngineProtocol.RequestRefused)?.Refusal.Reason)
+        {
+            case RefusalReason.Busy when pending.MustReturn:
+                _returns.Enqueue((id, pending.Returning));
+                break;
+            case RefusalReason.Busy:
+                _pools.GetValueOrDefault(id)?.Add(pending.Returning);
+                break;
+            case RefusalReason.StaleExtent when pending.Returning.Length > 1:
+                // One that is gone already must not keep the others.
+                foreach (var extent in pending.Returning)
+                {
+                    _returns.Enqueue((id, [extent]));
+                }
+
+                break;
+            default:
+                _pools.GetValueOrDefault(id)?.Returned(pending.Returning);
+                break;
+        }
+    }
+
+    /// <summary>
+    /// Says which extents are the pool's. One that this session doesn't have and isn't opening was refused, withdrawn or closed by an earlier
+    /// coordinator: it is closed. While a pool is being opened or closed nothing can be said; the question comes again.
+    /// </summary>
+    private void Check(EngineProtocol.CheckExtents check)
+    {
+        if (_pools.TryGetValue(check.Pool, out var pool))
+        {
+            var (held, unknown) = pool.Check(check.Extents, request => _pending.ContainsKey(request.Value));
+            _gateway.Tell(new EngineProtocol.ExtentsChecked(_id, check.Pool, check.Epoch, held, unknown), Self);
+        }
+        else if (!_attaching.Contains(check.Pool) && _pending.Values.All(p => p.Pool != check.Pool && !p.IsOpening))
+        {
+            ClosePool(check.Pool);
+        }
     }
 
     private void Withdraw(PoolId id, Refusal why)
     {
+        _attaching.Remove(id);
         if (_pools.Remove(id, out var pool))
         {
             _log.Warning("{Pool} was withdrawn: {Refusal}", id, why);

@@ -27,6 +27,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
     private readonly SortedDictionary<long, Pending> _pending = [];
     private readonly Dictionary<PoolId, EnginePool> _pools = [];
     private readonly HashSet<PoolId> _openedPools = [];
+    private readonly HashSet<PoolId> _attaching = [];
     private readonly Queue<(PoolId Pool, ImmutableArray<Extent> Extents)> _returns = new();
     private IActorRef _gateway = ActorRefs.Nobody;
     private TaskCompletionSource? _closing;
@@ -59,21 +60,6 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
         public static Tick Instance { get; } = new();
     }
 
-    private sealed class Pending(EngineSessionHandle.MakeRequest make, TaskCompletionSource<EngineProtocol.IReply> answer)
-    {
-        public EngineSessionHandle.MakeRequest Make { get; } = make;
-
-        public TaskCompletionSource<EngineProtocol.IReply> Answer { get; } = answer;
-
-        public long SentAt { get; set; }
-
-        /// <summary>The pool whose pages it is about; null for other requests.</summary>
-        public PoolId? Pool { get; set; }
-
-        /// <summary>Extents that a revoke took, and that nobody else gives back.</summary>
-        public ImmutableArray<Extent>? Returning { get; init; }
-    }
-
     public ITimerScheduler Timers { get; set; } = null!;
 
     public static Props Props(EngineClientOptions options, TaskCompletionSource<Refusal?> opened, TimeProvider time) =>
@@ -98,11 +84,15 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
             case EngineProtocol.RevokeExtents revoke:
                 GiveUp(revoke);
                 break;
+            case EngineProtocol.CheckExtents check:
+                Check(check);
+                break;
             case Tick:
                 KeepUp();
                 break;
             case AttachPool attach:
                 _pools[attach.Pool.Id] = attach.Pool;
+                _attaching.Remove(attach.Pool.Id);
                 break;
             case EngineProtocol.SessionOpened opened:
                 _lease = opened.Lease;
@@ -220,7 +210,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
         }
     }
 
-    private void Send(Submit submit, ImmutableArray<Extent>? returning = null)
+    private void Send(Submit submit, bool mustReturn = false)
     {
         if (_ended is { } ended)
         {
@@ -228,7 +218,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
             return;
         }
 
-        var pending = new Pending(submit.Make, submit.Answer) { Returning = returning };
+        var pending = new Pending(submit.Make, submit.Answer) { MustReturn = mustReturn };
         _pending.Add(++_lastRequest, pending);
         SendNow(_lastRequest, pending);
     }
@@ -238,12 +228,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
         pending.SentAt = _time.GetTimestamp();
         var ackedThrough = _pending.Keys.First() - 1;
         var request = pending.Make(_id, new RequestId(id), new RequestId(ackedThrough));
-        pending.Pool = request switch
-        {
-            EngineProtocol.AllocatePages allocate => allocate.Pool,
-            EngineProtocol.FreeExtents free => free.Pool,
-            _ => null,
-        };
+        pending.Note(request);
         _gateway.Tell(request, Self);
     }
 
@@ -270,13 +255,20 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
                     RefusalReason.NameInUse, $"{opened.Pool} is open in this session already. Use the pool that was opened first."));
             }
 
+            else
+            {
+                _attaching.Add(opened.Pool);
+            }
+
             _openedPools.Add(opened.Pool);
         }
-        else if (reply is EngineProtocol.PoolClosed closed)
+        else if (pending is { IsClosing: true, Pool: { } closed })
         {
-            _pools.Remove(closed.Pool);
+            // Whatever the answer, its engine doesn't use it any more.
+            _pools.Remove(closed);
         }
 
+        SettleReturn(pending, reply);
         pending.Answer.TrySetResult(reply);
         switch (reply)
         {
@@ -286,9 +278,6 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
             case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.UnknownPool } refused when pending.Pool is { } unknown:
                 // Its withdrawal was lost on the way.
                 Withdraw(unknown, refused.Refusal);
-                break;
-            case EngineProtocol.RequestRefused { Refusal.Reason: RefusalReason.Busy } when pending.Returning is { IsEmpty: false } returning:
-                _returns.Enqueue((pending.Pool!.Value, returning));
                 break;
         }
     }

@@ -21,6 +21,8 @@ public static class HotPathManifests
     public const string ReportWarmExtents = "ew1";
     public const string RevokeExtents = "ev1";
     public const string RevokeAnswered = "eg1";
+    public const string CheckExtents = "ec1";
+    public const string ExtentsChecked = "eh1";
 
     public const string WriteStamps = "sw1";
     public const string VerifyStamps = "sv1";

@@ -84,6 +84,8 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
             case EngineProtocol.ReportWarmExtents m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.RevokeExtents m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.RevokeAnswered m: EngineWire.Write(ref writer, m); break;
+            case EngineProtocol.CheckExtents m: EngineWire.Write(ref writer, m); break;
+            case EngineProtocol.ExtentsChecked m: EngineWire.Write(ref writer, m); break;
             case DataCheckProtocol.WriteStamps m: DataCheckWire.Write(ref writer, m); break;
             case DataCheckProtocol.VerifyStamps m: DataCheckWire.Write(ref writer, m); break;
             case DataCheckProtocol.StampsDone m: DataCheckWire.Write(ref writer, m); break;
@@ -108,6 +110,8 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
         HotPathManifests.ReportWarmExtents => EngineWire.TryRead(ref reader, out EngineProtocol.ReportWarmExtents? m) ? m : null,
         HotPathManifests.RevokeExtents => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeExtents? m) ? m : null,
         HotPathManifests.RevokeAnswered => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeAnswered? m) ? m : null,
+        HotPathManifests.CheckExtents => EngineWire.TryRead(ref reader, out EngineProtocol.CheckExtents? m) ? m : null,
+        HotPathManifests.ExtentsChecked => EngineWire.TryRead(ref reader, out EngineProtocol.ExtentsChecked? m) ? m : null,
         HotPathManifests.WriteStamps => DataCheckWire.TryRead(ref reader, out DataCheckProtocol.WriteStamps? m) ? m : null,
         HotPathManifests.VerifyStamps => DataCheckWire.TryRead(ref reader, out DataCheckProtocol.VerifyStamps? m) ? m : null,
         HotPathManifests.StampsDone => DataCheckWire.TryRead(ref reader, out DataCheckProtocol.StampsDone? m) ? m : null,

@@ -32,6 +32,8 @@ public static class WireTypes
         [typeof(EngineProtocol.ReportWarmExtents)] = HotPathManifests.ReportWarmExtents,
         [typeof(EngineProtocol.RevokeExtents)] = HotPathManifests.RevokeExtents,
         [typeof(EngineProtocol.RevokeAnswered)] = HotPathManifests.RevokeAnswered,
+        [typeof(EngineProtocol.CheckExtents)] = HotPathManifests.CheckExtents,
+        [typeof(EngineProtocol.ExtentsChecked)] = HotPathManifests.ExtentsChecked,
         [typeof(DataCheckProtocol.WriteStamps)] = HotPathManifests.WriteStamps,
         [typeof(DataCheckProtocol.VerifyStamps)] = HotPathManifests.VerifyStamps,
         [typeof(DataCheckProtocol.StampsDone)] = HotPathManifests.StampsDone,

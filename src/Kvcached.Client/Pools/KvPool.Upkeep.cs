@@ -10,7 +10,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Client;
 
-/// <content>What the session's thread does: extents as they come, are asked back, decay; growth ahead of need; the end.</content>
+/// <content>What the session's thread does by the clock: growth ahead of need, decay; and how a pool begins and ends.</content>
 public sealed partial class KvPool
 {
     private static readonly TimeSpan GrowthDeadline = TimeSpan.FromSeconds(2);
@@ -57,45 +57,6 @@ public sealed partial class KvPool
             }
 
             SetNullBlocksAside();
-        }
-    }
-
-    /// <summary>Extents that every rank has mapped: their blocks can be handed out from now on.</summary>
-    internal void Add(ImmutableArray<Extent> extents)
-    {
-        lock (_lock)
-        {
-            if (_withdrawn is null)
-            {
-                _blocks.Add(extents, Now);
-                SetNullBlocksAside();
-            }
-        }
-    }
-
-    /// <summary>Lets go of those extents that can go, in one step with allocation. Who listens hears of it by <see cref="TellRevoked"/>, once the answer is sent.</summary>
-    internal GivenUpExtents GiveUp(ImmutableArray<Extent> extents)
-    {
-        lock (_lock)
-        {
-            var givenUp = _withdrawn is null ? WithInheritedFence(_blocks.GiveUp(extents, Options.IsGivingUpCached)) : GivenUpExtents.None;
-            _revokedExtents += givenUp.Extents.Length;
-            return givenUp;
-        }
-    }
-
-    internal void TellRevoked(ImmutableArray<Extent> asked, GivenUpExtents givenUp)
-    {
-        KvProcess.Guard(TellEvicted);
-        KvProcess.Guard(() => ShrinkAsked?.Invoke(new ShrinkAsked(asked.Sum(e => e.PageCount), givenUp.PageCount)));
-    }
-
-    /// <summary>Those of the extents that this pool doesn't hold, in that generation.</summary>
-    internal ImmutableArray<Extent> FindForeign(ImmutableArray<Extent> extents)
-    {
-        lock (_lock)
-        {
-            return _blocks.FindForeign(extents);
         }
     }
 
@@ -231,6 +192,9 @@ public sealed partial class KvPool
                             Return(one);
                         }
 
+                        break;
+                    default:
+                        Returned(leaving.Extents);
                         break;
                 }
             })

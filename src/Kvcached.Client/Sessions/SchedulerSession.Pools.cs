@@ -84,6 +84,23 @@ internal sealed partial class SchedulerSession
         pool?.TellRevoked(revoke.Extents, givenUp);
     }
 
+    /// <summary>
+    /// Says which extents are the pool's. One that this session doesn't have and isn't opening was refused, withdrawn or closed by an earlier
+    /// coordinator: it is closed. While a pool is being opened or closed nothing can be said; the question comes again.
+    /// </summary>
+    private void Check(EngineProtocol.CheckExtents check)
+    {
+        if (_pools.TryGetValue(check.Pool, out var pool))
+        {
+            var (held, unknown) = pool.Check(check.Extents, request => _pending.ContainsKey(request.Value));
+            Tell(new EngineProtocol.ExtentsChecked(Id, check.Pool, check.Epoch, held, unknown));
+        }
+        else if (_pending.Values.All(p => p.Pool != check.Pool && p.Pool != default))
+        {
+            Submit(new PendingRequest((session, request, acked) => new EngineProtocol.ClosePool(session, request, acked, check.Pool)) { Pool = check.Pool });
+        }
+    }
+
     private void GiveBack(PoolId pool, GivenUpExtents extents) => Submit(new PendingRequest(
         (session, request, acked) => new EngineProtocol.FreeExtents(session, request, acked, pool, extents.Extents, extents.Fence),
         reply =>
@@ -100,6 +117,9 @@ internal sealed partial class SchedulerSession
                         _returns.Enqueue((pool, one));
                     }
 
+                    break;
+                default:
+                    _pools.GetValueOrDefault(pool)?.Returned(extents.Extents);
                     break;
             }
         })

@@ -87,6 +87,9 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
             case EngineProtocol.RevokeExtents revoke:
                 GiveUp(revoke);
                 break;
+            case EngineProtocol.CheckExtents check:
+                Check(check);
+                break;
             case EngineProtocol.SessionOpened opened:
                 Opened(opened.Lease);
                 break;

@@ -119,6 +119,29 @@ public static class EngineProtocol
     /// <param name="Fence">The last engine step that used any of them.</param>
     public sealed record RevokeAnswered(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> GivenUp, EngineStep Fence) : ICommand;
 
+    /// <summary>
+    /// These are mapped, but the coordinator doesn't know whether the engine has been told so: an earlier coordinator may have answered otherwise.
+    /// Asked again until each is answered. Answer: <see cref="ExtentsChecked"/>, or <see cref="ClosePool"/> when the engine has no such pool and isn't
+    /// opening any.
+    /// </summary>
+    /// <param name="Session">The session.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="Extents">The extents, each with the request that it was granted to.</param>
+    public sealed record CheckExtents(SessionId Session, PoolId Pool, Epoch Epoch, ImmutableArray<GrantedExtent> Extents) : IEvent;
+
+    /// <summary>
+    /// Which of the extents the engine holds, and which it never will: not held, on no way back, and granted to no request that still waits
+    /// for its answer. Those in neither list aren't decided yet, and are asked about again. No reply.
+    /// </summary>
+    /// <param name="Session">The session.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Epoch">Epoch of the question.</param>
+    /// <param name="Held">Extents whose blocks the engine uses, or may use.</param>
+    /// <param name="Unknown">Extents that may be unmapped.</param>
+    public sealed record ExtentsChecked(
+        SessionId Session, PoolId Pool, Epoch Epoch, ImmutableArray<Extent> Held, ImmutableArray<Extent> Unknown) : ICommand;
+
     /// <summary>The pool is gone without the engine having closed it; its blocks must not be used any more.</summary>
     public sealed record PoolWithdrawn(SessionId Session, PoolId Pool, Refusal Refusal) : IEvent;
 }
@@ -127,3 +150,8 @@ public static class EngineProtocol
 /// <param name="Extent">The extent.</param>
 /// <param name="Idle">How long it has had none.</param>
 public readonly record struct IdleExtent(Extent Extent, TimeSpan Idle);
+
+/// <summary>A mapped extent and the request that it answered.</summary>
+/// <param name="Extent">The extent.</param>
+/// <param name="Request">The request; default when its answer was acknowledged, or when it was another session's.</param>
+public readonly record struct GrantedExtent(Extent Extent, RequestId Request);

@@ -9,7 +9,8 @@ namespace Kvcached.Core.Scheduling;
 public sealed partial class PoolBlocks
 {
     /// <summary>
-    /// Lets go of those of the extents that have no used block and aren't pinned, in one step with allocation.
+    /// Lets go of those of the extents that have no used block and aren't pinned, in one step with allocation. <see cref="Returned"/> is due when
+    /// their return is answered, or <see cref="Add"/> when they are kept after all.
     /// </summary>
     /// <param name="extents">What is asked back; unknown ones are passed over.</param>
     /// <param name="evictCached">Whether cached blocks may be lost for it.</param>
@@ -28,7 +29,7 @@ public sealed partial class PoolBlocks
         return new GivenUpExtents(givenUp.ToImmutable(), fence);
     }
 
-    /// <summary>Lets go of warm extents of a group, longest idle first, until so many warm pages are left.</summary>
+    /// <summary>Lets go of warm extents of a group, longest idle first, until so many warm pages are left; like <see cref="GiveUp"/>.</summary>
     /// <param name="group">The KV group.</param>
     /// <param name="warmPagesToKeep">Warm pages to leave; those of pinned extents don't count.</param>
     /// <param name="minimumIdle">Only extents that have been idle for so long.</param>
@@ -115,7 +116,7 @@ public sealed partial class PoolBlocks
         var allocator = _groups[extent.Group];
         if (evictCached && allocator.TryGiveUp(extent, evictCached: false, out var lastUse) is var result and not GiveUpResult.Cached)
         {
-            return Settle(result, lastUse, ref fence);
+            return Settle(extent, result, lastUse, ref fence);
         }
 
         if (evictCached)
@@ -125,16 +126,17 @@ public sealed partial class PoolBlocks
             allocator.Evict(cached);
         }
 
-        return Settle(allocator.TryGiveUp(extent, evictCached: false, out lastUse), lastUse, ref fence);
+        return Settle(extent, allocator.TryGiveUp(extent, evictCached: false, out lastUse), lastUse, ref fence);
     }
 
-    private bool Settle(GiveUpResult result, LastUse lastUse, ref EngineStep fence)
+    private bool Settle(in Extent extent, GiveUpResult result, LastUse lastUse, ref EngineStep fence)
     {
         if (result != GiveUpResult.GivenUp)
         {
             return false;
         }
 
+        _leaving.Add(extent);
         fence = EngineStep.Later(fence, new EngineStep(lastUse.Step));
         WarmVersion++;
         return true;

@@ -61,15 +61,12 @@ public sealed partial class PoolBlocks
             if (IsGroup(extent.Group))
             {
                 _groups[extent.Group].AddExtent(extent, now);
+                _leaving.Remove(extent);
             }
         }
 
         WarmVersion++;
     }
-
-    /// <summary>Those of the extents that this pool doesn't hold, in that generation.</summary>
-    public ImmutableArray<Extent> FindForeign(ImmutableArray<Extent> extents) =>
-        [.. extents.Where(e => !IsGroup(e.Group) || !_groups[e.Group].Holds(e))];
 
     public bool TryAllocate(int group, Span<BlockId> blocks)
     {

@@ -111,6 +111,9 @@ public static class EngineSocketCodec
             case EngineProtocol.RevokeAnswered value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.RevokeAnswered;
+            case EngineProtocol.ExtentsChecked value:
+                EngineWire.Write(ref writer, value);
+                return SocketMessageType.ExtentsChecked;
             case EngineProtocol.SessionOpened value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.SessionOpened;
@@ -138,6 +141,9 @@ public static class EngineSocketCodec
             case EngineProtocol.RevokeExtents value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.RevokeExtents;
+            case EngineProtocol.CheckExtents value:
+                EngineWire.Write(ref writer, value);
+                return SocketMessageType.CheckExtents;
             case EngineProtocol.PoolWithdrawn value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.PoolWithdrawn;
@@ -184,6 +190,7 @@ public static class EngineSocketCodec
         SocketMessageType.FreeExtents => EngineWire.TryRead(ref reader, out EngineProtocol.FreeExtents? freeExtents) ? freeExtents : null,
         SocketMessageType.ReportWarmExtents => EngineWire.TryRead(ref reader, out EngineProtocol.ReportWarmExtents? reportWarmExtents) ? reportWarmExtents : null,
         SocketMessageType.RevokeAnswered => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeAnswered? revokeAnswered) ? revokeAnswered : null,
+        SocketMessageType.ExtentsChecked => EngineWire.TryRead(ref reader, out EngineProtocol.ExtentsChecked? extentsChecked) ? extentsChecked : null,
         SocketMessageType.SessionOpened => EngineWire.TryRead(ref reader, out EngineProtocol.SessionOpened? sessionOpened) ? sessionOpened : null,
         SocketMessageType.SessionRefused => EngineWire.TryRead(ref reader, out EngineProtocol.SessionRefused? sessionRefused) ? sessionRefused : null,
         SocketMessageType.SessionClosed => EngineWire.TryRead(ref reader, out EngineProtocol.SessionClosed? sessionClosed) ? sessionClosed : null,
@@ -193,6 +200,7 @@ public static class EngineSocketCodec
         SocketMessageType.ExtentsFreed => EngineWire.TryRead(ref reader, out EngineProtocol.ExtentsFreed? extentsFreed) ? extentsFreed : null,
         SocketMessageType.RequestRefused => EngineWire.TryRead(ref reader, out EngineProtocol.RequestRefused? requestRefused) ? requestRefused : null,
         SocketMessageType.RevokeExtents => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeExtents? revokeExtents) ? revokeExtents : null,
+        SocketMessageType.CheckExtents => EngineWire.TryRead(ref reader, out EngineProtocol.CheckExtents? checkExtents) ? checkExtents : null,
         SocketMessageType.PoolWithdrawn => EngineWire.TryRead(ref reader, out EngineProtocol.PoolWithdrawn? poolWithdrawn) ? poolWithdrawn : null,
         SocketMessageType.AttachRank => WorkerWire.TryRead(ref reader, out WorkerProtocol.AttachRank? attachRank) ? attachRank : null,
         SocketMessageType.OperationDone => WorkerWire.TryRead(ref reader, out WorkerProtocol.OperationDone? operationDone) ? operationDone : null,

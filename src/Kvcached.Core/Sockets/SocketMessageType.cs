@@ -21,6 +21,7 @@ public enum SocketMessageType : ushort
     ReportWarmExtents = 0x0107,
     RevokeAnswered = 0x0108,
     KeepTags = 0x0109,
+    ExtentsChecked = 0x010A,
 
     SessionOpened = 0x0181,
     SessionRefused = 0x0182,
@@ -33,6 +34,7 @@ public enum SocketMessageType : ushort
     RevokeExtents = 0x0189,
     PoolWithdrawn = 0x018A,
     PoolTags = 0x018B,
+    CheckExtents = 0x018C,
 
     AttachRank = 0x0201,
     OperationDone = 0x0202,

@@ -44,6 +44,7 @@ public class RandomScheduleTests
         LoseWorker,
         RestartEngine,
         TakeOverPool,
+        RefuseThenTakeOver,
     }
 
     private static readonly Gen<(Act Act, int A, int B)> AnyStep = Gen.Frequency(
@@ -51,7 +52,7 @@ public class RandomScheduleTests
         (4, Gen.Const(Act.Hold)), (6, Gen.Const(Act.Pass)), (2, Gen.Const(Act.RefuseMaps)), (2, Gen.Const(Act.Stick)), (1, Gen.Const(Act.WrongDigest)),
         (3, Gen.Const(Act.ReportWarm)), (1, Gen.Const(Act.Mute)), (1, Gen.Const(Act.Reopen)), (1, Gen.Const(Act.Unreachable)), (1, Gen.Const(Act.TakeOver)),
         (1, Gen.Const(Act.RestartRank)), (4, Gen.Const(Act.AttachWorkers)), (2, Gen.Const(Act.LoseWorker)), (1, Gen.Const(Act.RestartEngine)),
-        (2, Gen.Const(Act.TakeOverPool)))
+        (2, Gen.Const(Act.TakeOverPool)), (1, Gen.Const(Act.RefuseThenTakeOver)))
         .SelectMany(act => Gen.Select(Gen.Const(act), Gen.Int[0, 999], Gen.Int[0, 999]));
 
     private static readonly Gen<(int Ranks, (Act Act, int A, int B)[] Steps)> AnySchedule = Gen.Select(Gen.Int[1, 3], AnyStep.Array[1, 60]);
@@ -84,6 +85,7 @@ public class RandomScheduleTests
         domain.Settle();
         domain.Advance(25, coarse: true);
         QuietRules.CheckQuiet(domain);
+        QuietRules.CheckConfirmed(domain);
 
         // A rank that restarts takes its pools with it; what is left must still work, and go.
         foreach (var engine in domain.Engines)
@@ -173,6 +175,9 @@ public class RandomScheduleTests
             case Act.TakeOver:
                 domain.TakeOver();
                 break;
+            case Act.RefuseThenTakeOver when Pick(engine.Held, b) is { Value: not null } pool:
+                RefuseThenTakeOver(domain, engine, pool.Key, b);
+                break;
             case Act.RestartRank when b % 4 == 0:
                 domain.RestartRank(a % domain.Ranks.Count);
                 break;
@@ -200,6 +205,42 @@ public class RandomScheduleTests
                 && rank.Pools.TryGetValue(orphan.Pool, out var left):
                 engine.Open(left.Replica.Spec);
                 break;
+        }
+    }
+
+    /// <summary>
+    /// A coordinator answers what its ranks haven't carried out, and moves: a map that is refused but not undone, a return that is answered but whose
+    /// turn hasn't come. Left to chance, some ten thousand schedules have it once.
+    /// </summary>
+    private static void RefuseThenTakeOver(SimulatedDomain domain, SimulatedEngine engine, PoolId pool, int choice)
+    {
+        domain.Settle();
+        if (choice % 3 == 0 && engine.Held.TryGetValue(pool, out var held) && held.Count > 0)
+        {
+            HoldRanks(domain, down: true);
+            engine.Free(pool, [.. held.OrderBy(e => e.Generation).Take(1 + (choice % 2))]);
+            domain.Advance(2.1 + (choice % 2 * 9));
+        }
+        else
+        {
+            HoldRanks(domain, down: false);
+            engine.Grow(pool, 1 + (choice % 3), 0.2);
+            domain.Advance(0.3 + (choice % 2 * 2));
+        }
+
+        foreach (var link in domain.Links)
+        {
+            link.IsHeld = false;
+        }
+
+        domain.TakeOver();
+    }
+
+    private static void HoldRanks(SimulatedDomain domain, bool down)
+    {
+        for (var rank = 0; rank < domain.Ranks.Count; rank++)
+        {
+            (down ? domain.ToRank(rank) : domain.FromRank(rank)).IsHeld = true;
         }
     }
 

@@ -135,6 +135,76 @@ public sealed class EngineSessionSpecs : TestKit
     }
 
     [Fact]
+    public void Extents_asked_about_should_be_told_held_or_unknown_unless_an_answer_may_still_decide()
+    {
+        Attach(Extent(0, 1), Extent(1, 2));
+        Submit(Grow(1));
+        var waiting = _gateway.ExpectMsg<EngineProtocol.AllocatePages>().Request;
+        _session.Tell(new EngineProtocol.RevokeExtents(_id, Pool, 5, [Extent(1, 2)]), _gateway);
+        var returning = _gateway.ExpectMsg<EngineProtocol.FreeExtents>().Request;
+        _gateway.ExpectMsg<EngineProtocol.RevokeAnswered>();
+
+        var answered = Check();
+        Assert.Equal([Extent(0, 1)], answered.Held.AsEnumerable());
+        Assert.Equal([Extent(4, 9)], answered.Unknown.AsEnumerable());
+
+        _session.Tell(new EngineProtocol.ExtentsFreed(_id, returning, Pool), _gateway);
+        _session.Tell(new EngineProtocol.RequestRefused(_id, waiting, new Refusal(RefusalReason.OutOfMemory, "No.")), _gateway);
+        answered = Check();
+        Assert.Equal([Extent(0, 1)], answered.Held.AsEnumerable());
+        Assert.Equal([Extent(1, 2), Extent(3, 7), Extent(4, 9)], answered.Unknown.AsEnumerable());
+
+        EngineProtocol.ExtentsChecked Check()
+        {
+            _session.Tell(new EngineProtocol.CheckExtents(_id, Pool, Epoch,
+            [
+                new GrantedExtent(Extent(0, 1), default), new GrantedExtent(Extent(1, 2), default),
+                new GrantedExtent(Extent(3, 7), waiting), new GrantedExtent(Extent(4, 9), default),
+            ]), _gateway);
+            return _gateway.ExpectMsg<EngineProtocol.ExtentsChecked>(m => m.Epoch == Epoch && m.Pool == Pool);
+        }
+    }
+
+    [Fact]
+    public void Pool_asked_about_should_be_closed_when_it_is_neither_here_nor_being_opened()
+    {
+        var asked = new EngineProtocol.CheckExtents(_id, new PoolId(99), Epoch, []);
+        Submit((session, request, acked) => new EngineProtocol.OpenPool(session, request, acked, TestPools.Spec("a", TestPools.Gpus(1))));
+        var opening = _gateway.ExpectMsg<EngineProtocol.OpenPool>().Request;
+        _session.Tell(asked, _gateway);
+        _session.Tell(new EngineProtocol.PoolOpened(_id, opening, new PoolId(99), []), _gateway);
+        _session.Tell(asked, _gateway);
+        Barrier();
+
+        _session.Tell(new EngineProtocol.PoolWithdrawn(_id, new PoolId(99), new Refusal(RefusalReason.PoolLost, "Gone.")), _gateway);
+        _session.Tell(asked, _gateway);
+        _session.Tell(asked, _gateway);
+        Assert.Equal(new PoolId(99), _gateway.ExpectMsg<EngineProtocol.ClosePool>().Pool);
+        Barrier();
+    }
+
+    [Fact]
+    public async Task Return_that_nobody_waits_for_should_be_kept_when_refused_as_busy_and_split_when_one_extent_is_gone()
+    {
+        var pool = Attach(Extent(0, 1), Extent(1, 2));
+        var trim = pool.TrimAsync(0, 0, TimeSpan.Zero, CancellationToken.None);
+        var first = _gateway.ExpectMsg<EngineProtocol.FreeExtents>();
+        Assert.False(pool.TryAllocateBlocks(0, new BlockId[1]));
+        _session.Tell(new EngineProtocol.RequestRefused(_id, first.Request, new Refusal(RefusalReason.Busy, "Later.")), _gateway);
+        Assert.Equal(RefusalReason.Busy, (await trim).Refusal!.Reason);
+        Assert.Equal(2, pool.GetStats().MappedPages);
+
+        trim = pool.TrimAsync(0, 0, TimeSpan.Zero, CancellationToken.None);
+        var second = _gateway.ExpectMsg<EngineProtocol.FreeExtents>();
+        _session.Tell(new EngineProtocol.RequestRefused(_id, second.Request, new Refusal(RefusalReason.StaleExtent, "One is gone.")), _gateway);
+        Assert.Equal(RefusalReason.StaleExtent, (await trim).Refusal!.Reason);
+        Pass(0.1);
+        Assert.Equal(
+            [Extent(0, 1), Extent(1, 2)],
+            [.. new[] { Assert.Single(_gateway.ExpectMsg<EngineProtocol.FreeExtents>().Extents), Assert.Single(_gateway.ExpectMsg<EngineProtocol.FreeExtents>().Extents) }.OrderBy(e => e.Generation)]);
+    }
+
+    [Fact]
     public void Return_of_revoked_extents_should_be_tried_again_when_the_coordinator_is_busy()
     {
         Attach(Extent(0, 1));

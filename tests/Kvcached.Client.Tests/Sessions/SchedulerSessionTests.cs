@@ -3,6 +3,7 @@ using Kvcached.Client.Tests.Support;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 using Kvcached.Core.Scheduling;
 using Kvcached.Core.Sockets;
 
@@ -166,6 +167,57 @@ public sealed class SchedulerSessionTests : IDisposable
         Assert.Equal(new EngineStep(6), freed.Fence);
         Assert.Equal((42, new EngineStep(6)), (answered.RevokeId, answered.Fence));
         Assert.Equal([warm], answered.GivenUp.ToArray());
+    }
+
+    [Fact]
+    public void CheckExtents_HeldUnknownAndUndecided_AreToldApart()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0), TestPool.Extent(1, generation: 2)]);
+        Submit();
+        Receive(new EngineProtocol.RevokeExtents(_session.Id, pool.Id, 1, [TestPool.Extent(1, generation: 2)]));
+        var (held, unknown) = Check();
+        Assert.Equal([TestPool.Extent(0)], held);
+        Assert.Equal([TestPool.Extent(4, generation: 9)], unknown);
+
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(2), new Refusal(RefusalReason.Busy, "Later.")));
+        Assert.Equal(unknown, Check().Unknown);
+        _session.Upkeep();
+        Receive(new EngineProtocol.ExtentsFreed(_session.Id, new RequestId(3), pool.Id));
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(1), new Refusal(RefusalReason.OutOfMemory, "No.")));
+        (held, unknown) = Check();
+        Assert.Equal([TestPool.Extent(0)], held);
+        Assert.Equal([TestPool.Extent(1, generation: 2), TestPool.Extent(3, generation: 7), TestPool.Extent(4, generation: 9)], unknown);
+
+        (Extent[] Held, Extent[] Unknown) Check()
+        {
+            _line.Sent.Clear();
+            Receive(new EngineProtocol.CheckExtents(_session.Id, pool.Id, new Epoch(7, 1),
+            [
+                new GrantedExtent(TestPool.Extent(0), default), new GrantedExtent(TestPool.Extent(1, generation: 2), default),
+                new GrantedExtent(TestPool.Extent(3, generation: 7), new RequestId(1)), new GrantedExtent(TestPool.Extent(4, generation: 9), default),
+            ]));
+            var answered = Assert.IsType<EngineProtocol.ExtentsChecked>(Assert.Single(_line.Sent));
+            Assert.Equal((pool.Id, new Epoch(7, 1)), (answered.Pool, answered.Epoch));
+            return ([.. answered.Held], [.. answered.Unknown]);
+        }
+    }
+
+    [Fact]
+    public void CheckExtents_OfAPoolThatIsNeitherHereNorBeingOpened_ClosesItOnce()
+    {
+        Connect();
+        var asked = new EngineProtocol.CheckExtents(_session.Id, TestPool.Id, new Epoch(7, 1), [new GrantedExtent(TestPool.Extent(0), default)]);
+        _session.Submit(new PendingRequest((session, request, acked) => new EngineProtocol.OpenPool(session, request, acked, TestPool.Spec())));
+        _line.Sent.Clear();
+        Receive(asked);
+        Assert.Empty(_line.Sent);
+
+        Receive(new EngineProtocol.RequestRefused(_session.Id, new RequestId(1), new Refusal(RefusalReason.DeadlineExceeded, "No.")));
+        Receive(asked);
+        Receive(asked);
+        Assert.Equal(TestPool.Id, Assert.IsType<EngineProtocol.ClosePool>(Assert.Single(_line.Sent)).Pool);
     }
 
     [Fact]

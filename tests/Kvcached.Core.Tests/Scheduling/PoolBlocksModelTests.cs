@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
+using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Scheduling;
@@ -11,7 +12,7 @@ public sealed class PoolBlocksModelTests
 {
     [Fact]
     public void AnyHistory_NoBlockInTwoHands_NothingUsedOrPinnedLeaves_FencesCoverEveryUse() =>
-        Gen.Select(Gen.Int[0, 8], Gen.Int[0, 1], Gen.Int[0, 1 << 16], Gen.Int[0, 1 << 16]).Array[1, 80]
+        Gen.Select(Gen.Int[0, 9], Gen.Int[0, 1], Gen.Int[0, 1 << 16], Gen.Int[0, 1 << 16]).Array[1, 80]
             .Sample(history => new Run().Play(history), iter: 800);
 
     private sealed class Run : IEvictionSink
@@ -20,6 +21,8 @@ public sealed class PoolBlocksModelTests
         private readonly HashSet<(int Group, int Block)> _used = [];
         private readonly Dictionary<(int Group, int Block), byte> _cached = [];
         private readonly Dictionary<Extent, long> _held = [];
+        private readonly HashSet<Extent> _leaving = [];
+        private readonly HashSet<Extent> _gone = [];
         private readonly List<(int Group, int First, int Pages)> _pinned = [];
         private readonly List<(int Group, int Block)> _announced = [];
         private uint _generation;
@@ -51,6 +54,7 @@ public sealed class PoolBlocksModelTests
                     case 5: Reuse(group, a); break;
                     case 6: Revoke(a, b % 2 == 0); break;
                     case 7: Shrink(group, a % 8, b % 3); break;
+                    case 8: SettleReturn(a, isRefused: b % 2 == 0); break;
                     default: PinOrUnpin(group, a, b); break;
                 }
 
@@ -186,6 +190,28 @@ public sealed class PoolBlocksModelTests
             {
                 Assert.False(IsUsed(extent) || IsPinned(extent) || IsCached(extent));
                 _held.Remove(extent);
+                _leaving.Add(extent);
+            }
+        }
+
+        private void SettleReturn(int seed, bool isRefused)
+        {
+            if (_leaving.Count == 0)
+            {
+                return;
+            }
+
+            var extent = _leaving.OrderBy(e => e.Generation).ElementAt(seed % _leaving.Count);
+            _leaving.Remove(extent);
+            if (isRefused && !_held.Keys.Any(e => e.Overlaps(extent)))
+            {
+                _pool.Add([extent], Now);
+                _held[extent] = 0;
+            }
+            else
+            {
+                _pool.Returned([extent]);
+                _gone.Add(extent);
             }
         }
 
@@ -225,6 +251,14 @@ public sealed class PoolBlocksModelTests
                 Assert.Equal(_cached.Keys.Count(u => u.Group == group), blocks.CachedBlockCount);
                 Assert.Equal(blocks.HeldPageCount * (group == 0 ? 8 : 4), blocks.UsedBlockCount + blocks.CachedBlockCount + blocks.FreeBlockCount);
             }
+
+            // What waits for its own answer isn't decided, nor what is on its way back; all else is known to be held or not.
+            var waited = new GrantedExtent(new Extent(0, new PageId(0), 0, uint.MaxValue), new RequestId(7));
+            var (known, unknown) = _pool.Check(
+                [waited, .. _held.Keys.Concat(_leaving).Concat(_gone).Select(e => new GrantedExtent(e, new RequestId(e.Generation % 7)))], request => request.Value == 7);
+            Assert.Equal(_held.Keys.ToHashSet(), [.. known]);
+            Assert.Equal(_gone, [.. unknown]);
+            Assert.Equal(_gone, [.. _pool.FindForeign([.. _held.Keys.Concat(_leaving).Concat(_gone)])]);
 
             var idle = _pool.FindIdle(Now, withCached: true).Select(i => i.Extent).ToHashSet();
             Assert.Equal(_held.Keys.Where(e => !IsUsed(e) && !IsPinned(e)).ToHashSet(), idle);

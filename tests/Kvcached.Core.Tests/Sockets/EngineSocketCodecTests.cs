@@ -82,7 +82,7 @@ public sealed class EngineSocketCodecTests
     [Theory]
     [InlineData(0)]
     [InlineData(0x0083)]
-    [InlineData(0x010A)]
+    [InlineData(0x010B)]
     [InlineData(0x0301)]
     [InlineData(0xFFFF)]
     public void TryRead_TypeThatDoesntExist_IsRefused(int type)

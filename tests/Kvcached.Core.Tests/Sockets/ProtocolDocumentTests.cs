@@ -49,6 +49,7 @@ public sealed partial class ProtocolDocumentTests
         new EngineProtocol.FreeExtents(Session, Request, Acked, Pool, Extents, Step),
         new EngineProtocol.ReportWarmExtents(Session, Pool, [new IdleExtent(Extents[0], TimeSpan.FromSeconds(2))]),
         new EngineProtocol.RevokeAnswered(Session, Pool, 12, Extents, EngineStep.Sync),
+        new EngineProtocol.ExtentsChecked(Session, Pool, Epoch, Extents, [new Extent(0, new PageId(16), 3, 10)]),
         new EngineProtocol.SessionOpened(Session, Epoch, TimeSpan.FromSeconds(10)),
         new EngineProtocol.SessionRefused(Session, No),
         new EngineProtocol.SessionClosed(Session),
@@ -58,6 +59,7 @@ public sealed partial class ProtocolDocumentTests
         new EngineProtocol.ExtentsFreed(Session, Request, Pool),
         new EngineProtocol.RequestRefused(Session, Request, No),
         new EngineProtocol.RevokeExtents(Session, Pool, 12, Extents),
+        new EngineProtocol.CheckExtents(Session, Pool, Epoch, [new GrantedExtent(Extents[0], Request)]),
         new EngineProtocol.PoolWithdrawn(Session, Pool, No),
         new WorkerProtocol.AttachRank(
             new WorkerIncarnation(Session.Value), "chat", 0, GpuId.Parse("GPU-a"), "cuda", Pool, Epoch, [Lent]),

@@ -33,6 +33,10 @@ internal static class QuietRules
         }
     }
 
+    /// <summary>Nothing is left of which an engine might not know. Takes a second or two after a coordinator has moved.</summary>
+    public static void CheckConfirmed(SimulatedDomain domain) =>
+        Require(domain.Coordinator.UnconfirmedCount == 0, $"{domain.Coordinator.UnconfirmedCount} pools and extents are still asked about.");
+
     private static void CheckAgreement(SimulatedDomain domain)
     {
         var description = domain.Coordinator.Describe();

@@ -288,6 +288,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
             case EngineProtocol.RevokeAnswered answered:
                 Coordinator.RevokeAnswered(Now, answered);
                 break;
+            case EngineProtocol.ExtentsChecked held:
+                Coordinator.ExtentsChecked(Now, held);
+                break;
             default:
                 throw new InvalidOperationException($"{message} is nothing that a coordinator hears.");
         }

@@ -141,6 +141,10 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
                 Events.Add(revoke);
                 GiveUp(revoke);
                 break;
+            case EngineProtocol.CheckExtents check:
+                Events.Add(check);
+                Check(check);
+                break;
             case EngineProtocol.PoolWithdrawn withdrawn:
                 Events.Add(withdrawn);
                 Withdrawn[withdrawn.Pool] = withdrawn.Refusal;
@@ -219,7 +223,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
         if (reply is EngineProtocol.PagesAllocated allocated && Held.TryGetValue(allocated.Pool, out var held))
         {
             // A copy of an old request, carried out by a new coordinator.
-            var foreign = allocated.Extents.Where(e => !held.Contains(e)).ToImmutableArray();
+            var foreign = allocated.Extents.Where(e => !held.Contains(e) && !IsReturning(e)).ToImmutableArray();
             if (!foreign.IsEmpty)
             {
                 Free(allocated.Pool, foreign);
@@ -246,6 +250,23 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
 
         domain.FromEngine(this, new EngineProtocol.RevokeAnswered(Session, revoke.Pool, revoke.RevokeId, givenUp, EngineStep.None));
     }
+
+    private void Check(EngineProtocol.CheckExtents check)
+    {
+        if (Held.TryGetValue(check.Pool, out var held))
+        {
+            domain.FromEngine(this, new EngineProtocol.ExtentsChecked(
+                Session, check.Pool, check.Epoch, [.. check.Extents.Select(e => e.Extent).Where(held.Contains)],
+                [.. check.Extents.Where(e => !held.Contains(e.Extent) && !IsReturning(e.Extent) && !_pending.ContainsKey(e.Request.Value)).Select(e => e.Extent)]));
+        }
+        else if (!PendingRequests.Any(r => r is EngineProtocol.OpenPool || (r is EngineProtocol.ClosePool close && close.Pool == check.Pool)))
+        {
+            Close(check.Pool);
+        }
+    }
+
+    /// <summary>True while its return has no answer: it may be refused.</summary>
+    private bool IsReturning(Extent extent) => PendingRequests.OfType<EngineProtocol.FreeExtents>().Any(f => f.Extents.Contains(extent));
 
     private static bool IsSame(EngineProtocol.IReply left, EngineProtocol.IReply right) => (left, right) switch
     {
