@@ -171,6 +171,10 @@ public sealed class SocketFuzzTests
             case 7 when random.Next(50) == 0:
                 stream[place] = (Frame(SocketMessageType.Operate, false, 0, new byte[SocketLimits.MaxFrameBodyBytes + 1]), 0);
                 break;
+            case 8 when random.Next(10) == 0:
+                // Chance alone hardly ever makes a frame that says more follows and brings nothing.
+                stream[place] = (Frame(SocketMessageType.Operate, isContinued: true, 0, []), 0);
+                break;
             default:
                 byte[] changed = [.. packet];
                 for (var flips = random.Next(1, 5); flips > 0 && changed.Length > 0; flips--)
