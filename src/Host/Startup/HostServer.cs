@@ -158,7 +158,7 @@ internal sealed partial class HostServer : IAsyncDisposable
             new SocketProtocol.Welcome(
                 SocketLimits.ProtocolVersion, pages.Incarnation, pages.Gpu, ranks.Domain, pages.Backend, pages.GranularityBytes, $"kvcached-host {HelpText.Version}"),
             _rank.Workers, new AkkaSessions(system, ActorRegistry.For(system).Get<CoordinatorProxy>()), ranks.ReopenWindow, TimeProvider.System,
-            _app.Services.GetRequiredService<ILogger<SocketGateway>>());
+            _app.Services.GetRequiredService<ILogger<SocketGateway>>(), tagDirectory: TagPlaces.DirectoryOf(ranks.RunDirectory, ranks.Domain));
         return null;
     }
 
