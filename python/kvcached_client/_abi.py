@@ -121,7 +121,7 @@ class AttachOptions(Structure):
         ("attach_timeout_ms", c_int32),
         ("reattach_timeout_ms", c_int32),
         ("detach_timeout_ms", c_int32),
-        ("reserved", c_int32),
+        ("guard", c_int32),
     ]
 
 

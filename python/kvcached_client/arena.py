@@ -14,6 +14,7 @@ from .events import Event, EventQueue
 from .tensors import Tensor
 
 _NAME_BYTES = 257
+_GUARDS = {None: 0, "zero": 1}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Arena:
     :param attach_timeout: Seconds to wait for host and pool.
     :param reattach_timeout: Seconds that a restarted host may be away before the pool counts as gone.
     :param detach_timeout: Seconds that work may hold up closing.
+    :param guard: ``"zero"`` to read zeroes where nothing is mapped, at a cost (docs/engines.md); None for a fault. Writing there faults in either case.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class Arena:
         attach_timeout: float = 60.0,
         reattach_timeout: float = 60.0,
         detach_timeout: float = 10.0,
+        guard: Optional[str] = None,
     ) -> None:
+        if guard not in _GUARDS:
+            raise ValueError("guard is {0!r}; 'zero' or None".format(guard))
         lib = library()
         options = _abi.AttachOptions(
             struct_bytes=ctypes.sizeof(_abi.AttachOptions),
@@ -72,6 +77,7 @@ class Arena:
             attach_timeout_ms=max(1, milliseconds(attach_timeout)),
             reattach_timeout_ms=max(1, milliseconds(reattach_timeout)),
             detach_timeout_ms=max(1, milliseconds(detach_timeout)),
+            guard=_GUARDS[guard],
         )
         handle = _abi.Handle()
         lib.check(lib.kvc_attach_rank(ctypes.byref(options), ctypes.byref(handle)))

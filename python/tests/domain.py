@@ -31,6 +31,7 @@ class DomainTestCase(HostTestCase):
     """A pool of two ranks with both workers attached in this process."""
 
     options = QUIET
+    guard = None
     _numbers = itertools.count(1)
 
     def setUp(self):
@@ -43,7 +44,7 @@ class DomainTestCase(HostTestCase):
         self.spec = kvc.PoolSpec(self.name, [make_group()], self.host.gpus)
         self.pool = self.session.open_pool(self.spec, self.options)
         for rank in range(2):
-            self.arenas.append(kvc.Arena(self.host.sockets[rank], self.name, rank, self.host.gpus[rank]))
+            self.arenas.append(kvc.Arena(self.host.sockets[rank], self.name, rank, self.host.gpus[rank], guard=self.guard))
         self.wait_until(self.is_everybody_known)
 
     @property

@@ -1,10 +1,12 @@
 """Starts the hosts of a domain for tests: sockets and memory are real, and it grants whatever there is memory for."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 
 from tests.support import ROOT, LibraryTestCase
 
@@ -47,17 +49,23 @@ class TestHost:
 
 
 class RealHosts:
-    """Two hosts that run already: ``KVCACHED_SOCKETS`` names their engine sockets, ``KVCACHED_GPUS`` their GPUs when those are not HOST-0 and HOST-1."""
+    """Two hosts that run already: ``KVCACHED_SOCKETS`` names their engine sockets, ``KVCACHED_GPUS`` their GPUs when those are not HOST-0 and HOST-1,
+    ``KVCACHED_MANAGEMENT`` the address of their management HTTP; ``tests.real`` starts such."""
 
     def __init__(self):
         self.sockets = os.environ["KVCACHED_SOCKETS"].split()
         self.gpus = os.environ.get("KVCACHED_GPUS", "HOST-0 HOST-1").split()
 
     def ask(self, command):
-        raise unittest.SkipTest("only the test host does '{0}' when asked".format(command))
+        words = command.split()
+        if words[0] != "bytes" or "KVCACHED_MANAGEMENT" not in os.environ:
+            raise unittest.SkipTest("only the test host does '{0}' when asked".format(command))
+        with urllib.request.urlopen(os.environ["KVCACHED_MANAGEMENT"] + "/pools", timeout=30) as answer:
+            pools = [pool for pool in json.load(answer)["pools"] if pool["name"] == words[1]]
+        return " ".join(str(number) for number in pools[0]["mappedBytes"]) if pools else "no such pool"
 
     def lent_bytes(self, pool):
-        return self.ask("bytes " + pool)
+        return [int(word) for word in self.ask("bytes " + pool).split()]
 
     def close(self):
         pass

@@ -147,3 +147,28 @@ class NullBlockTests(DomainTestCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+class GuardTests(DomainTestCase):
+    guard = "zero"
+
+    def test_guarded_arenas_read_as_zeroes_where_nothing_is_mapped(self):
+        self.pool.grow("full", 1, timeout=30)
+        held = self.pool.alloc("full", self.blocks_per_page)
+        for arena in self.arenas:
+            self.wait_until(lambda: arena.stats().pages == 1)
+            for tensor in arena.tensors:
+                for block in held:
+                    fill(tensor, block, 0xEE)
+        for arena in self.arenas:
+            for tensor in arena.tensors:
+                self.assertTrue(all(is_filled(tensor, block, 0) for block in range(tensor.block_count) if block not in held))
+        self.pool.free("full", held, kvc.STEP_NONE)
+        self.assertEqual(1, self.pool.trim("full", timeout=30))
+        for arena in self.arenas:
+            self.wait_until(lambda: arena.stats().mapped_bytes == 0)
+            self.assertTrue(all(is_filled(tensor, block, 0) for tensor in arena.tensors for block in held))
+
+    def test_unknown_guards_are_refused(self):
+        with self.assertRaises(ValueError):
+            kvc.Arena(self.host.sockets[0], self.name, 0, self.host.gpus[0], guard="ones")

@@ -51,7 +51,7 @@ class EndTests(DomainTestCase):
             self.pool.alloc(0, 1)
         self.pool.close()
         self.assertTrue(self.pool.is_closed)
-        self.assertEqual("no such pool", self.host.ask("bytes " + self.name))
+        self.wait_until(lambda: self.host.ask("bytes " + self.name) == "no such pool")
 
     def test_a_name_in_use_is_refused(self):
         with kvc.Session(self.host.sockets[1], "other") as other:

@@ -93,6 +93,7 @@ internal static unsafe class OptionsReader
 
         problem = !GpuId.TryParse(deviceText, out var device) ? $"'device' is '{deviceText}'; a GPU is named by its UUID (GPU-...), or HOST-n without one."
             : from->Rank < 0 ? $"'rank' is {from->Rank}; ranks count from 0."
+            : !Enum.IsDefined((ArenaGuard)from->Guard) ? $"'guard' is {from->Guard}; KVC_GUARD_NONE or KVC_GUARD_ZERO."
             : ProblemOfTime("attach_timeout_ms", from->AttachTimeoutMs) ?? ProblemOfTime("reattach_timeout_ms", from->ReattachTimeoutMs)
                 ?? ProblemOfTime("detach_timeout_ms", from->DetachTimeoutMs);
         var defaults = new KvAttachOptions { SocketPath = socketPath, PoolName = poolName, Rank = from->Rank, Device = device };
@@ -101,6 +102,7 @@ internal static unsafe class OptionsReader
             AttachTimeout = TimeOr(from->AttachTimeoutMs, defaults.AttachTimeout),
             ReattachTimeout = TimeOr(from->ReattachTimeoutMs, defaults.ReattachTimeout),
             DetachTimeout = TimeOr(from->DetachTimeoutMs, defaults.DetachTimeout),
+            Guard = (ArenaGuard)from->Guard,
         };
         return problem is null;
     }

@@ -330,6 +330,13 @@ KVC_API int32_t kvc_blocks_list_tagged(kvc_handle pool, int32_t group, kvc_tagge
 
 /* ---- the worker's memory --------------------------------------------------------------------------------------------------------------- */
 
+/* What reading where nothing is mapped gives. KVC_GUARD_ZERO costs driver calls and a page of memory on a GPU, and leaves the addresses of an
+ * extent bare for a moment while it comes or goes; docs/engines.md has the figures. Writing there faults in either case. */
+enum {
+    KVC_GUARD_NONE = 0, /* a fault */
+    KVC_GUARD_ZERO = 1  /* zeroes */
+};
+
 typedef struct kvc_attach_options {
     uint32_t struct_bytes;
     int32_t rank;                /* this worker's rank */
@@ -339,7 +346,7 @@ typedef struct kvc_attach_options {
     int32_t attach_timeout_ms;   /* how long to wait for the host and until the pool is opened; default 60000 */
     int32_t reattach_timeout_ms; /* a restarted host may be away for so long before the pool counts as gone; default 60000 */
     int32_t detach_timeout_ms;   /* how long work may hold up the end when the session closes; default 10000 */
-    int32_t reserved;
+    int32_t guard;               /* KVC_GUARD_...; default KVC_GUARD_NONE */
 } kvc_attach_options;
 
 /* Attaches this process to a rank of a pool and reserves its address range. Waits until the pool is open. Pages are mapped by the library's

@@ -15,9 +15,10 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
     public async Task DisposeAsync() => await _domain.DisposeAsync();
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task A_scheduler_that_is_started_again_should_find_its_tagged_blocks_and_their_bytes(bool workersDieToo)
+    [InlineData(false, 0)]
+    [InlineData(true, 0)]
+    [InlineData(false, 1)]
+    public async Task A_scheduler_that_is_started_again_should_find_its_tagged_blocks_and_their_bytes(bool workersDieToo, int successorHost)
     {
         var scheduler = await _domain.StartSchedulerAsync();
         await scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
@@ -43,7 +44,9 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
             }
         }
 
-        var successor = await _domain.StartSchedulerAsync();
+        // Over whichever host it comes: the tags are with the one that its predecessor was connected to.
+        var successor = _domain.StartProbe();
+        await successor.DoAsync($"open-session socket={_domain.SocketOf(successorHost)} engine=probe");
         await successor.UntilAsync(_domain.OpenPoolCommand("pool", Shape + " deadline=10"), answer => answer.GetProperty("ok").GetBoolean());
         var tagged = (await successor.DoAsync("tagged pool=pool")).GetProperty("tagged");
         Assert.Equal(

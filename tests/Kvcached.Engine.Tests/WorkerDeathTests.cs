@@ -107,6 +107,57 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_dead_worker_that_nobody_replaces_should_not_keep_its_pools_memory()
+    {
+        await using var domain = await EngineDomain.StartAsync(hosts: 2, "--reattach-window", "1s");
+        var scheduler = await domain.StartSchedulerAsync();
+        await scheduler.DoAsync(domain.OpenPoolCommand("pool", Shape));
+        var workers = await domain.StartWorkersAsync("pool");
+        await scheduler.GrantedAsync("grow pool=pool pages=4");
+        await workers[1].KillAsync();
+
+        // The window ends by itself; then the pool is withdrawn from its scheduler and from the rank that lives.
+        await scheduler.UntilAsync("pool-stats pool=pool", stats => stats.GetProperty("withdrawn").GetString() == "PoolLost");
+        await workers[0].UntilAsync("arena", arena => arena.GetProperty("gone").GetString() is not null && arena.GetProperty("descriptors").GetInt32() == 0);
+        await domain.IsEmptyAsync();
+        await scheduler.RefusedAsync("PoolLost", "grow pool=pool pages=1 deadline=5");
+
+        // Its name is free again, and everything starts from nothing.
+        await scheduler.UntilAsync(domain.OpenPoolCommand("pool", Shape), answer => answer.GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task A_pool_that_is_opened_again_in_another_shape_should_be_refused_and_kept()
+    {
+        await _domain.StartWorkersAsync("pool");
+        await _scheduler.GrantedAsync("grow pool=pool pages=2");
+        await _scheduler.RefusedAsync("NameInUse", _domain.OpenPoolCommand("pool", "layers=2 pages=64"));
+        await _scheduler.KillAsync();
+        var successor = await _domain.StartSchedulerAsync();
+        foreach (var other in (string[])["layers=3 pages=32", "layers=2 pages=64", "layers=2 pages=32 layout=PerLayer", "layers=2 pages=32 limit=134217728"])
+        {
+            var text = await successor.RefusedAsync("NameInUse", _domain.OpenPoolCommand("pool", other));
+            Assert.Contains("pool", text, StringComparison.Ordinal);
+        }
+
+        await successor.RefusedAsync("NameInUse", $"open-pool name=pool gpus={_domain.Hosts[0].Ready.Gpu} {Shape}");
+        await successor.UntilAsync(_domain.OpenPoolCommand("pool", Shape), answer => answer.GetProperty("ok").GetBoolean());
+        Assert.Equal(2, (await successor.DoAsync("pool-stats pool=pool")).GetProperty("mappedPages").GetInt32());
+    }
+
+    [Fact]
+    public async Task What_a_pool_can_never_have_should_be_refused_by_type()
+    {
+        await _scheduler.RefusedAsync("BadGeometry", _domain.OpenPoolCommand("odd", "layers=2 pages=32 blockBytes=0"));
+        await _scheduler.RefusedAsync("UnknownGpu", "open-pool name=odd gpus=HOST-9 layers=2 pages=32");
+        await _scheduler.RefusedAsync("FloorDoesNotFit", _domain.OpenPoolCommand("odd", "layers=2 pages=512 limit=2147483648 floor=1073741824"));
+        await _scheduler.RefusedAsync("BadLimit", _domain.OpenPoolCommand("odd", "layers=2 pages=32 limit=8388608 floor=16777216"));
+        await _scheduler.DoAsync(_domain.OpenPoolCommand("hosted", Shape + " target=Host"));
+        await _domain.StartProbe().RefusedAsync("NotSupported", _domain.AttachCommand("hosted", 0) + " timeout=5");
+        await _scheduler.RefusedAsync("VirtualSpaceExhausted", "grow pool=pool pages=33 deadline=5");
+    }
+
+    [Fact]
     public async Task What_makes_no_sense_should_be_refused_by_type()
     {
         await _domain.StartWorkersAsync("pool");

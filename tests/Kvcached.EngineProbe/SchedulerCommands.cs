@@ -53,7 +53,7 @@ internal sealed class SchedulerCommands : IDisposable
     {
         var name = command.Text("name");
         var spec = new PoolSpec(
-            name, ProbeGeometry.Of(command), PoolTarget.Worker, command.Number("limit", 0), command.Number("floor", 0), Weight: 1);
+            name, ProbeGeometry.Of(command), Enum.Parse<PoolTarget>(command.Text("target", nameof(PoolTarget.Worker))), command.Number("limit", 0), command.Number("floor", 0), Weight: 1);
         var options = new KvPoolOptions
         {
             IsGrowingAhead = command.Number("ahead", 0) == 1,
@@ -150,7 +150,7 @@ internal sealed class SchedulerCommands : IDisposable
         var pool = PoolOf(command);
         var stats = pool.GetStats();
         return ProbeAnswer.Ok.With("mappedPages", stats.MappedPages).With("usedBlocks", stats.UsedBlocks).With("cachedBlocks", stats.CachedBlocks)
-            .With("freeBlocks", stats.FreeBlocks).With("revokedExtents", stats.RevokedExtents).With("withdrawn", pool.Withdrawn?.ToString());
+            .With("freeBlocks", stats.FreeBlocks).With("revokedExtents", stats.RevokedExtents).With("withdrawn", pool.Withdrawn?.Reason.ToString());
     }
 
     private ProbeAnswer CloseSession()

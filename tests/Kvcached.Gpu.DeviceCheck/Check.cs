@@ -10,7 +10,7 @@ public sealed record Check(string Name, Action<ICheckRig> Run)
 {
     /// <summary>All of them. Named one by one: a trimmed program has no reflection to find them with.</summary>
     public static IReadOnlyList<Check> All { get; } =
-        [.. VirtualMemoryContract.All, .. SharingContract.All, .. PagePoolChecks.All, .. PagePoolFailureChecks.All];
+        [.. VirtualMemoryContract.All, .. SharingContract.All, .. ZeroGuardChecks.All, .. PagePoolChecks.All, .. PagePoolFailureChecks.All];
 
     public override string ToString() => Name;
 }

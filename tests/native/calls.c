@@ -135,6 +135,10 @@ static void options_out_of_range_give_a_code(void)
     attach.device = "HOST-0";
     attach.rank = -1;
     CHECK_STATUS(KVC_ERROR_INVALID_ARGUMENT, kvc_attach_rank(&attach, &handle));
+    attach.rank = 0;
+    attach.guard = KVC_GUARD_ZERO + 1;
+    CHECK_STATUS(KVC_ERROR_INVALID_ARGUMENT, kvc_attach_rank(&attach, &handle));
+    CHECK(strstr(kvc_last_error(), "KVC_GUARD_ZERO") != NULL);
     CHECK(handle == 0);
 }
 

@@ -93,7 +93,7 @@ void print_layout(void)
     FIELD(kvc_attach_options, attach_timeout_ms);
     FIELD(kvc_attach_options, reattach_timeout_ms);
     FIELD(kvc_attach_options, detach_timeout_ms);
-    FIELD(kvc_attach_options, reserved);
+    FIELD(kvc_attach_options, guard);
     STRUCT(kvc_arena_info);
     FIELD(kvc_arena_info, base_address);
     FIELD(kvc_arena_info, byte_count);

@@ -36,9 +36,10 @@ internal sealed partial class SocketGateway : IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="log">The log.</param>
     /// <param name="openProcess">Opens a descriptor of the process that connected; null = as the kernel tells it.</param>
+    /// <param name="tagDirectory">Where the machine's hosts of the domain say which files of tags they keep; null = for itself alone.</param>
     public SocketGateway(
         GatewaySocket socket, GatewayOptions options, SocketProtocol.Welcome welcome, IWorkerEvents workers, ISchedulerSessions sessions, TimeSpan tagWindow,
-        TimeProvider time, ILogger log, Func<SafeHandle, PeerCredentials, SafeFileHandle?>? openProcess = null)
+        TimeProvider time, ILogger log, Func<SafeHandle, PeerCredentials, SafeFileHandle?>? openProcess = null, string? tagDirectory = null)
     {
         _socket = socket;
         _tagWindow = tagWindow;
@@ -48,7 +49,7 @@ internal sealed partial class SocketGateway : IDisposable
         Workers = workers;
         Time = time;
         _admission = new Admission(options, Libc.geteuid(), socket.Group);
-        Tags = new TagKeeper(options.MaxTagFiles, time);
+        Tags = new TagKeeper(options.MaxTagFiles, time, new TagPlaces(tagDirectory));
         Loop = new EpollLoop("kvcached-gateway", exception => LogFault(_log, exception));
         Processes = new ProcessWatches(Loop, openProcess ?? ProcessDescriptor.OfPeer, ProcessEnded);
         Schedulers = new SchedulerDesk(options, sessions, Tags, Processes, Post, _ => PostLater(tagWindow, () => Tags.Expire(_tagWindow)));

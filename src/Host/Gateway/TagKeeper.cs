@@ -2,7 +2,6 @@ using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Sockets;
 using Kvcached.Gpu.Memory;
-using Kvcached.Host.Native;
 using Microsoft.Win32.SafeHandles;
 
 namespace Kvcached.Host.Gateway;
@@ -13,7 +12,8 @@ namespace Kvcached.Host.Gateway;
 /// </summary>
 /// <param name="maxFiles">Most files.</param>
 /// <param name="time">The clock.</param>
-internal sealed class TagKeeper(int maxFiles, TimeProvider time) : IDisposable
+/// <param name="places">Where all hosts of the machine say what they keep.</param>
+internal sealed class TagKeeper(int maxFiles, TimeProvider time, TagPlaces places) : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<PoolId, Kept> _files = [];
@@ -61,6 +61,7 @@ internal sealed class TagKeeper(int maxFiles, TimeProvider time) : IDisposable
 
             Remove(request.Pool);
             _files.Add(request.Pool, new Kept(file, request.FileBytes, request.Session, userId, null));
+            places.Note(request.Pool, file, userId);
             return null;
         }
     }
@@ -71,7 +72,13 @@ internal sealed class TagKeeper(int maxFiles, TimeProvider time) : IDisposable
         lock (_gate)
         {
             fileBytes = 0;
-            if (!_files.TryGetValue(pool, out var kept) || kept.Session == opener)
+            if (!_files.TryGetValue(pool, out var kept))
+            {
+                // With the host that the last scheduler was connected to, perhaps. Kept there as long as here.
+                return places.Find(pool, userId, out fileBytes);
+            }
+
+            if (kept.Session == opener)
             {
                 return null;
             }
@@ -141,6 +148,7 @@ internal sealed class TagKeeper(int maxFiles, TimeProvider time) : IDisposable
     {
         if (_files.Remove(pool, out var kept))
         {
+            places.Forget(pool, kept.File);
             kept.File.Dispose();
         }
     }
@@ -157,24 +165,6 @@ internal sealed class TagKeeper(int maxFiles, TimeProvider time) : IDisposable
             : new Refusal(RefusalReason.InvalidMessage, $"What came to keep the tags of {request.Pool} is no regular file of {request.FileBytes} bytes. Send a memory file.");
     }
 
-    // -1 for whatever isn't a regular file; looked at by its descriptor, which can't block as opening or reading may.
-    private static long SizeOf(SafeFileHandle file)
-    {
-        var taken = false;
-        try
-        {
-            file.DangerousAddRef(ref taken);
-            return Libc.statx((int)file.DangerousGetHandle(), string.Empty, Libc.AT_EMPTY_PATH, Libc.STATX_TYPE | Libc.STATX_SIZE, out var status) == 0
-                && (status.Mode & Libc.S_IFMT) == Libc.S_IFREG
-                ? (long)Math.Min(status.ByteCount, long.MaxValue)
-                : -1;
-        }
-        finally
-        {
-            if (taken)
-            {
-                file.DangerousRelease();
-            }
-        }
-    }
+    // -1 for whatever isn't a regular file.
+    private static long SizeOf(SafeFileHandle file) => TagPlaces.TryLook(file, out var status) ? (long)status.ByteCount : -1;
 }

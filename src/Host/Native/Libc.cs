@@ -8,6 +8,7 @@ internal static partial class Libc
 {
     internal const int O_RDWR = 0x2;
     internal const int O_CREAT = 0x40;
+    internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x8_0000;
 
     internal const int LOCK_EX = 2;
@@ -21,6 +22,7 @@ internal static partial class Libc
     internal const uint STATX_TYPE = 0x1;
     internal const uint STATX_MODE = 0x2;
     internal const uint STATX_UID = 0x8;
+    internal const uint STATX_INODE = 0x100;
     internal const uint STATX_SIZE = 0x200;
 
     internal const ushort S_IFMT = 0xF000;
@@ -52,6 +54,9 @@ internal struct FileStatus
 
     [FieldOffset(28)]
     internal ushort Mode;
+
+    [FieldOffset(32)]
+    internal ulong Inode;
 
     [FieldOffset(40)]
     internal ulong ByteCount;

@@ -50,7 +50,8 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
             socket, options.Gateway,
             new SocketProtocol.Welcome(
                 SocketLimits.ProtocolVersion, pages.Incarnation, pages.Gpu, ranks.Domain, pages.Backend, pages.GranularityBytes, $"kvcached-host {HelpText.Version}"),
-            Rank.Workers, _sessions, ranks.ReopenWindow, TimeProvider.System, log);
+            Rank.Workers, _sessions, ranks.ReopenWindow, TimeProvider.System, log,
+            tagDirectory: TagPlaces.DirectoryOf(ranks.RunDirectory, ranks.Domain));
         return null;
     }
 

@@ -83,5 +83,5 @@ internal unsafe struct AbiAttachOptions
     public int AttachTimeoutMs;
     public int ReattachTimeoutMs;
     public int DetachTimeoutMs;
-    public int Reserved;
+    public int Guard;
 }

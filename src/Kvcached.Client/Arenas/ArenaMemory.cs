@@ -15,18 +15,35 @@ internal sealed class ArenaMemory
 {
     private readonly IVirtualMemory _memory;
     private readonly AddressReservation _reservation;
+    private readonly ZeroGuard? _guard;
     private readonly PageTable _table;
     private readonly Dictionary<Extent, MappedMemory> _mapped = [];
 
     /// <summary>Reserves the range.</summary>
-    /// <exception cref="VirtualMemoryException">The addresses can't be had.</exception>
-    public ArenaMemory(IVirtualMemory memory, PoolGeometry geometry, int rank)
+    /// <exception cref="VirtualMemoryException">The addresses, or the zeroes of the guard, can't be had.</exception>
+    public ArenaMemory(IVirtualMemory memory, PoolGeometry geometry, int rank, ArenaGuard guard = ArenaGuard.None)
     {
         _memory = memory;
         Layout = ArenaLayout.Create(geometry, rank);
         _table = new PageTable(geometry.VirtualPageCounts);
+        if (guard == ArenaGuard.Zero && memory.TryReserveReadable(Layout.ByteCount, out var readable))
+        {
+            _reservation = readable;
+            BaseAddress = _reservation.BaseAddress;
+            return;
+        }
+
         _reservation = memory.Reserve(Layout.ByteCount);
         BaseAddress = _reservation.BaseAddress;
+        try
+        {
+            _guard = guard == ArenaGuard.Zero ? new ZeroGuard(memory, Layout, BaseAddress) : null;
+        }
+        catch (VirtualMemoryException)
+        {
+            TryFree();
+            throw;
+        }
     }
 
     public ArenaLayout Layout { get; }
@@ -60,7 +77,7 @@ internal sealed class ArenaMemory
             foreach (var lent in extents)
             {
                 var units = Layout.UnitsOf(lent.Extent.Group).Length;
-                var mapped = new MappedMemory(_memory, Layout, BaseAddress, lent);
+                var mapped = new MappedMemory(_memory, Layout, BaseAddress, lent, _guard);
                 done.Add(mapped);
                 mapped.Map(descriptors.AsSpan(next, units));
                 next += units;
@@ -109,6 +126,11 @@ internal sealed class ArenaMemory
     /// <summary>Gives the range back; false while anything is mapped in it.</summary>
     public bool TryFree()
     {
+        if (_guard is { } guard && !guard.TryRemove())
+        {
+            return false;
+        }
+
         try
         {
             _memory.Free(_reservation);

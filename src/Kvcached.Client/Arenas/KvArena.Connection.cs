@@ -155,7 +155,7 @@ public sealed partial class KvArena
         {
             try
             {
-                _arena = new ArenaMemory(_memory, attached.Spec.Geometry, _options.Rank);
+                _arena = new ArenaMemory(_memory, attached.Spec.Geometry, _options.Rank, _options.Guard);
             }
             catch (VirtualMemoryException failure)
             {

@@ -21,6 +21,9 @@ public sealed record KvAttachOptions
     /// <summary>What to map with; null opens the driver for <see cref="Device"/>. It stays the caller's, and must outlive the arena.</summary>
     public IVirtualMemory? Memory { get; init; }
 
+    /// <summary>What reading where nothing is mapped gives. Default: a fault.</summary>
+    public ArenaGuard Guard { get; init; }
+
     /// <summary>How long <see cref="KvArena.Attach(KvAttachOptions)"/> waits for the host and for the pool to be opened. Default 60 s.</summary>
     public TimeSpan AttachTimeout { get; init; } = TimeSpan.FromSeconds(60);
 

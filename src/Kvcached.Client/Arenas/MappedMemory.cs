@@ -15,14 +15,15 @@ internal sealed class MappedMemory
 {
     private readonly IVirtualMemory _memory;
     private readonly MappingUnit[] _units;
+    private readonly ZeroGuard? _guard;
     private readonly nint _baseAddress;
     private readonly SafeFileHandle?[] _descriptors;
     private readonly MemoryHandle?[] _handles;
     private readonly bool[] _isMapped;
 
-    public MappedMemory(IVirtualMemory memory, ArenaLayout layout, nint baseAddress, LentExtent lent)
+    public MappedMemory(IVirtualMemory memory, ArenaLayout layout, nint baseAddress, LentExtent lent, ZeroGuard? guard = null)
     {
-        (_memory, _baseAddress, Lent) = (memory, baseAddress, lent);
+        (_memory, _baseAddress, Lent, _guard) = (memory, baseAddress, lent, guard);
         _units = [.. layout.UnitsOf(lent.Extent.Group)];
         _descriptors = new SafeFileHandle?[_units.Length];
         _handles = new MemoryHandle?[_units.Length];
@@ -70,6 +71,7 @@ internal sealed class MappedMemory
             var address = AddressOf(unit);
             var handle = _memory.Import(_descriptors[unit]!, bytes);
             _handles[unit] = handle;
+            _guard?.Uncover(_units[unit], Extent);
             _memory.Map(address, bytes, 0, handle);
             _isMapped[unit] = true;
             ForkExclusion.Exclude(_memory, address, bytes);
@@ -99,6 +101,7 @@ internal sealed class MappedMemory
                     _isMapped[unit] = false;
                 }
 
+                _guard?.Cover(_units[unit], Extent);
                 if (_handles[unit] is { } handle)
                 {
                     _memory.Release(handle);

@@ -25,6 +25,13 @@ public sealed partial class KvPool
             return new Refusal(RefusalReason.InvalidCount, $"{pages} pages can't be asked for; ask for 1 or more.");
         }
 
+        // More than all of it is not a wrong number to whoever counts in blocks, but memory that there isn't.
+        var virtualPages = Spec.Geometry.VirtualPageCounts[group];
+        if (pages > virtualPages)
+        {
+            return new Refusal(RefusalReason.VirtualSpaceExhausted, $"{pages} pages of {Id} group {group}: the pool was opened with room for {virtualPages}. Ask for less, or open it with more virtual pages.");
+        }
+
         deadline = Deadlines.Clamp(deadline);
         var patience = deadline < Options.AttachPatience ? deadline : Options.AttachPatience;
         var started = _port.Time.GetTimestamp();

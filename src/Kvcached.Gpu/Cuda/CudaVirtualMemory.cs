@@ -104,6 +104,13 @@ public sealed class CudaVirtualMemory : IVirtualMemory
             });
     }
 
+    /// <summary>False: the driver maps nothing but memory that was created.</summary>
+    public bool TryReserveReadable(long byteCount, [NotNullWhen(true)] out AddressReservation? reservation)
+    {
+        reservation = null;
+        return false;
+    }
+
     public void Free(AddressReservation reservation)
     {
         ObjectDisposedException.ThrowIf(reservation.IsClosed || reservation.IsInvalid, reservation);

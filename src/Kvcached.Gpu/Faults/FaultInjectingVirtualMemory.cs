@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Kvcached.Core.Ids;
 using Kvcached.Gpu.Memory;
 using Microsoft.Win32.SafeHandles;
@@ -29,6 +30,9 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
     public long TotalBytes => inner.TotalBytes;
 
     public bool IsHostAccessible => inner.IsHostAccessible;
+
+    /// <summary>False hides that the backend can reserve readable addresses, as if it were a GPU's.</summary>
+    public bool HasReadableReservations { get; init; } = true;
 
     /// <summary>What is held now by users of this backend.</summary>
     public LiveCounts Live
@@ -93,13 +97,19 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
     public AddressReservation Reserve(long byteCount)
     {
         Meet(VirtualMemoryOperation.Reserve, byteCount);
-        var reservation = inner.Reserve(byteCount);
-        lock (_gate)
+        return Keep(inner.Reserve(byteCount));
+    }
+
+    public bool TryReserveReadable(long byteCount, [NotNullWhen(true)] out AddressReservation? reservation)
+    {
+        Meet(VirtualMemoryOperation.Reserve, byteCount);
+        reservation = null;
+        if (HasReadableReservations && inner.TryReserveReadable(byteCount, out reservation))
         {
-            _reservations.Add(reservation.BaseAddress);
+            Keep(reservation);
         }
 
-        return reservation;
+        return reservation is not null;
     }
 
     public void Free(AddressReservation reservation)
@@ -189,6 +199,16 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
         var handle = inner.Import(descriptor, byteCount);
         Hold(handle, byteCount);
         return handle;
+    }
+
+    private AddressReservation Keep(AddressReservation reservation)
+    {
+        lock (_gate)
+        {
+            _reservations.Add(reservation.BaseAddress);
+        }
+
+        return reservation;
     }
 
     /// <summary>Disposes the backend behind it.</summary>

@@ -24,7 +24,7 @@ public sealed partial class HostVirtualMemory
                     new NativeFailure("mmap", DriverCode.InvalidValue, "The range is not reserved, not free, not aligned, or not of the memory's size"), byteCount);
             }
 
-            if (Libc.mmap(address, (nuint)byteCount, Libc.PROT_NONE, Libc.MAP_SHARED | Libc.MAP_FIXED, memory.Descriptor, 0) == Libc.MAP_FAILED)
+            if (Libc.mmap(address, (nuint)byteCount, UnmappedProtection(reservation.IsReadable), Libc.MAP_SHARED | Libc.MAP_FIXED, memory.Descriptor, 0) == Libc.MAP_FAILED)
             {
                 Throw(VirtualMemoryOperation.Map, NativeFailure.Last("mmap"), byteCount);
             }
@@ -67,12 +67,12 @@ public sealed partial class HostVirtualMemory
                 Throw(VirtualMemoryOperation.Unmap, Invalid("mmap", "The range is not made of whole mappings"), byteCount);
             }
 
-            if (Libc.mmap(address, (nuint)byteCount, Libc.PROT_NONE, ReservedFlags | Libc.MAP_FIXED, -1, 0) == Libc.MAP_FAILED)
+            var reservation = FindReservation(address, byteCount)!;
+            if (Libc.mmap(address, (nuint)byteCount, UnmappedProtection(reservation.IsReadable), ReservedFlags | Libc.MAP_FIXED, -1, 0) == Libc.MAP_FAILED)
             {
                 Throw(VirtualMemoryOperation.Unmap, NativeFailure.Last("mmap"), byteCount);
             }
 
-            var reservation = FindReservation(address, byteCount)!;
             foreach (var mapping in mappings)
             {
                 reservation.Remove(mapping);
@@ -81,6 +81,9 @@ public sealed partial class HostVirtualMemory
             }
         }
     }
+
+    /// <summary>Pages of no file that are only read are all the kernel's one page of zeroes, and cost no memory.</summary>
+    private static int UnmappedProtection(bool isReadable) => isReadable ? Libc.PROT_READ : Libc.PROT_NONE;
 
     private ReservedRange<HostMapping>? FindReservation(nint address, long byteCount)
     {

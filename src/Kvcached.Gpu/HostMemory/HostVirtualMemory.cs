@@ -77,7 +77,15 @@ public sealed partial class HostVirtualMemory : IVirtualMemory
         }
     }
 
-    public AddressReservation Reserve(long byteCount)
+    public AddressReservation Reserve(long byteCount) => Reserve(byteCount, isReadable: false);
+
+    public bool TryReserveReadable(long byteCount, [NotNullWhen(true)] out AddressReservation? reservation)
+    {
+        reservation = Reserve(byteCount, isReadable: true);
+        return true;
+    }
+
+    private AddressReservation Reserve(long byteCount, bool isReadable)
     {
         RequireSize(VirtualMemoryOperation.Reserve, "mmap", byteCount);
         lock (_gate)
@@ -86,7 +94,7 @@ public sealed partial class HostVirtualMemory : IVirtualMemory
             var slack = GranularityBytes - Environment.SystemPageSize;
             var start = byteCount > long.MaxValue - slack
                 ? Libc.MAP_FAILED
-                : Libc.mmap(0, (nuint)(byteCount + slack), Libc.PROT_NONE, ReservedFlags, -1, 0);
+                : Libc.mmap(0, (nuint)(byteCount + slack), UnmappedProtection(isReadable), ReservedFlags, -1, 0);
             if (start == Libc.MAP_FAILED)
             {
                 Throw(VirtualMemoryOperation.Reserve, new NativeFailure("mmap", DriverCode.OutOfMemory, "No such range of addresses is free"), byteCount);
@@ -95,7 +103,7 @@ public sealed partial class HostVirtualMemory : IVirtualMemory
             var address = (nint)((start + slack) & ~(GranularityBytes - 1));
             Trim(start, address - start);
             Trim(address + (nint)byteCount, start + (nint)slack - address);
-            _reservations.Add(address, new ReservedRange<HostMapping>(address, byteCount));
+            _reservations.Add(address, new ReservedRange<HostMapping>(address, byteCount) { IsReadable = isReadable });
             return new AddressReservation(address, byteCount, (a, b) => TryFree(a, b, out _));
         }
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kvcached.Core.Ids;
 using Microsoft.Win32.SafeHandles;
 
@@ -32,6 +33,12 @@ public interface IVirtualMemory : IDisposable
 
     /// <summary>Reserves addresses, aligned to the granularity.</summary>
     AddressReservation Reserve(long byteCount);
+
+    /// <summary>
+    /// Reserves addresses that read as zeroes wherever nothing is mapped, without a gap while memory is mapped or unmapped there; what is mapped
+    /// can be read before <see cref="SetAccess"/>. False where the backend can't: there <see cref="ZeroGuard"/> maps zeroes.
+    /// </summary>
+    bool TryReserveReadable(long byteCount, [NotNullWhen(true)] out AddressReservation? reservation);
 
     /// <summary>Gives addresses back. Refused while anything is mapped there.</summary>
     void Free(AddressReservation reservation);

@@ -10,6 +10,9 @@ internal sealed class ReservedRange<TMapping>(nint baseAddress, long byteCount)
 
     internal long ByteCount => byteCount;
 
+    /// <summary>True when addresses without a mapping read as zeroes.</summary>
+    internal bool IsReadable { get; init; }
+
     internal bool IsEmpty => _mappings.Count == 0;
 
     internal bool Contains(nint address, long bytes) =>

@@ -25,7 +25,8 @@ internal sealed class GatewayRig : IWorkerEvents, ISchedulerSessions, IDisposabl
     /// True when all connections count as those of a process that the test can end; else they are the test's own process.
     /// </param>
     /// <param name="time">The clock.</param>
-    public GatewayRig(GatewayOptions? options = null, bool hasStranger = false, TimeProvider? time = null)
+    /// <param name="tagDirectory">Where hosts of the machine say which files of tags they keep.</param>
+    public GatewayRig(GatewayOptions? options = null, bool hasStranger = false, TimeProvider? time = null, string? tagDirectory = null)
     {
         _stranger = hasStranger ? Process.Start(new ProcessStartInfo("cat") { RedirectStandardInput = true }) : null;
         Assert.False(GatewaySocket.Open(Path.Combine(_directory.FullName, "engine.sock"), options ?? new GatewayOptions()).IsFailed(out var failure, out var socket), failure?.Message);
@@ -33,7 +34,7 @@ internal sealed class GatewayRig : IWorkerEvents, ISchedulerSessions, IDisposabl
             socket, options ?? new GatewayOptions(),
             new SocketProtocol.Welcome(1, new HostIncarnation(7), GpuId.Parse("HOST-0"), "default", "host", 4096, "test host"),
             this, this, TimeSpan.FromSeconds(30), time ?? TimeProvider.System, NullLogger.Instance,
-            hasStranger ? OpenStranger : null);
+            hasStranger ? OpenStranger : null, tagDirectory);
     }
 
     public SocketGateway Gateway { get; }

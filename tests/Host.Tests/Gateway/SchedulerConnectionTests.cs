@@ -176,6 +176,61 @@ public sealed class SchedulerConnectionTests
         await rig.UntilAsync(() => GatewayRig.OpenDescriptors() <= before);
     }
 
+    [Fact]
+    public async Task Tags_KeptByAnotherHostOfTheMachine_ComeToTheNextSchedulerWhileThatOneLives()
+    {
+        using var path = new TemporaryTags("kept tags");
+        var directory = Directory.CreateTempSubdirectory("kvcached-tags-");
+        using var rig = new GatewayRig(tagDirectory: directory.FullName);
+        using var second = await RawEngine.GreetAsync(rig.SocketPath, EngineRole.Scheduler);
+        var next = Open(rig, second);
+        using (var other = new GatewayRig(tagDirectory: directory.FullName))
+        {
+            using var first = await RawEngine.GreetAsync(other.SocketPath, EngineRole.Scheduler);
+            using var file = path.Open();
+            first.Say(new SocketProtocol.KeepTags(Open(other, first).Id, Pool, 9), file);
+            await other.UntilAsync(() => other.Gateway.Tags.Count == 1);
+            next.Noted.Line!.Deliver(new EngineProtocol.PoolOpened(next.Id, new RequestId(1), Pool, []));
+            Assert.Equal(9, Assert.IsType<SocketProtocol.PoolTags>(await second.HearAsync()).FileBytes);
+            Assert.Equal("kept tags", TemporaryTags.Read(Assert.Single(second.Descriptors)));
+            Assert.IsType<EngineProtocol.PoolOpened>(await second.HearAsync());
+        }
+
+        Assert.Empty(Directory.GetFiles(directory.FullName));
+        next.Noted.Line!.Deliver(new EngineProtocol.PoolOpened(next.Id, new RequestId(2), Pool, []));
+        Assert.IsType<EngineProtocol.PoolOpened>(await second.HearAsync());
+        directory.Delete(recursive: true);
+    }
+
+    [Fact]
+    public void Places_ThatAreNotWhatIsSaid_AreNotBelieved()
+    {
+        var directory = Directory.CreateTempSubdirectory("kvcached-tags-");
+        using var path = new TemporaryTags("kept tags");
+        using var file = path.Open();
+        var places = new TagPlaces(directory.FullName);
+        places.Note(Pool, file, 7);
+        var entry = Assert.Single(Directory.GetFiles(directory.FullName));
+        var said = File.ReadAllText(entry).Split(' ');
+        using (var found = places.Find(Pool, 7, out var bytes))
+        {
+            Assert.Equal((9, "kept tags"), (bytes, TemporaryTags.Read(found!)));
+        }
+
+        Assert.Null(places.Find(Pool, 8, out _));
+        foreach (var (word, other) in ((int, string)[])[(0, "1"), (0, "999999999"), (1, "0"), (1, "77777"), (2, "1"), (3, "8"), (4, "x")])
+        {
+            string[] changed = [.. said];
+            changed[word] = other;
+            File.WriteAllText(entry, string.Join(' ', changed));
+            Assert.Null(places.Find(Pool, 7, out _));
+        }
+
+        File.WriteAllText(entry, "nonsense");
+        Assert.Null(places.Find(Pool, 7, out _));
+        directory.Delete(recursive: true);
+    }
+
     [Theory]
     [InlineData(8, false)]
     [InlineData(0, false)]

@@ -16,6 +16,9 @@ public sealed class HostLauncher : IAsyncDisposable
     /// <summary>A directory for this test alone, private to the user.</summary>
     public string TestDirectory => _directory.FullName;
 
+    /// <summary>A program, with its arguments, that starts the hosts; empty = started as they are.</summary>
+    public string[] Through { get; set; } = [];
+
     /// <summary>Starts a host of main memory on free ports and waits until it says that it is ready.</summary>
     public async Task<RunningHost> StartReadyAsync(params string[] arguments)
     {
@@ -27,17 +30,13 @@ public sealed class HostLauncher : IAsyncDisposable
     /// <summary>Starts a host with exactly these arguments.</summary>
     public RunningHost Start(params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet")
+        string[] words = [.. Through, "dotnet", Path.Combine(AppContext.BaseDirectory, "Kvcached.Host.dll"), .. arguments];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = TestDirectory,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Kvcached.Host.dll"));
-        foreach (var argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
-        }
 
         // Locks are the user's, so that tests that run beside each other need users' directories of their own.
         start.Environment["XDG_RUNTIME_DIR"] = TestDirectory;

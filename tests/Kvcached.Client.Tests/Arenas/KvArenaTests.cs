@@ -210,6 +210,89 @@ public sealed class KvArenaTests : IDisposable
         Assert.False(host.HasSaid<Detach>());
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Guarded_UnmappedBlocks_ReadAsZeroesBeforeDuringAndAfterAPage(bool isReservedReadable)
+    {
+        using var memory = new HostVirtualMemory(new HostVirtualMemoryOptions { GranularityBytes = TestPool.PageBytes });
+        using var driver = new FaultInjectingVirtualMemory(memory, TimeProvider.System) { HasReadableReservations = isReservedReadable };
+        var arena = await Attach(memory: driver, guard: ArenaGuard.Zero);
+        var host = _connections[^1];
+        Install(host, []);
+        AssertIsZero(arena, 0, TestPool.PageCount);
+        var lent = Map(host, TestPool.Extent(4, order: 1));
+        foreach (var tensor in arena.Tensors)
+        {
+            for (var block = 4 * TestPool.BlocksPerPage; block < 6 * TestPool.BlocksPerPage; block++)
+            {
+                Block(arena, tensor, block).Fill(0xEE);
+            }
+        }
+
+        AssertIsZero(arena, 0, 4);
+        AssertIsZero(arena, 6, TestPool.PageCount);
+        Assert.Equal(0xEE, _lender.View(lent.Extent, 3)[^1]);
+        host.Say(new Operate(++_operation, WorkerOperationKind.Unmap, new Epoch(1, 1), 9, EngineStep.None, [lent], []));
+        Assert.Null(host.Expect<OperationDone>().Refusal);
+        AssertIsZero(arena, 0, TestPool.PageCount);
+        Assert.Null(arena.Detach(TimeSpan.FromSeconds(30)));
+        Assert.Equal(default, driver.Live);
+        arena.Dispose();
+    }
+
+    [Fact]
+    public async Task Guarded_DriverRefusesAMap_ZeroesAreBackAndTheNextMapWorks()
+    {
+        using var memory = new HostVirtualMemory(new HostVirtualMemoryOptions { GranularityBytes = TestPool.PageBytes });
+        using var driver = new FaultInjectingVirtualMemory(memory, TimeProvider.System) { HasReadableReservations = false };
+        var arena = await Attach(memory: driver, guard: ArenaGuard.Zero);
+        var host = _connections[^1];
+        Install(host, []);
+        foreach (var operation in (Gpu.Memory.VirtualMemoryOperation[])[
+            Gpu.Memory.VirtualMemoryOperation.Unmap, Gpu.Memory.VirtualMemoryOperation.Map, Gpu.Memory.VirtualMemoryOperation.SetAccess])
+        {
+            var (refused, descriptors) = _lender.Lend(TestPool.Extent(0));
+            driver.FailNth(operation, 3, Gpu.Memory.DriverCode.Unknown);
+            host.Say(new Operate(++_operation, WorkerOperationKind.Map, new Epoch(1, 1), _operation, EngineStep.None, [refused], []), descriptors);
+            Array.ForEach(descriptors, d => d.Dispose());
+            Assert.Equal(RefusalReason.DriverFailed, host.Expect<OperationDone>().Refusal?.Reason);
+            AssertIsZero(arena, 0, TestPool.PageCount);
+        }
+
+        Map(host, TestPool.Extent(0));
+        Block(arena, arena.Tensors[3], 0).Fill(0xEE);
+        AssertIsZero(arena, 1, TestPool.PageCount);
+        Assert.Null(arena.Detach(TimeSpan.FromSeconds(30)));
+        Assert.Equal(default, driver.Live);
+        arena.Dispose();
+    }
+
+    [Fact]
+    public async Task Guarded_NothingLeftForTheZeroes_IsRefusedAndLeavesNothing()
+    {
+        using var memory = new HostVirtualMemory(new HostVirtualMemoryOptions { GranularityBytes = TestPool.PageBytes });
+        using var driver = new FaultInjectingVirtualMemory(memory, TimeProvider.System) { HasReadableReservations = false };
+        driver.FailAll(Gpu.Memory.VirtualMemoryOperation.Create, Gpu.Memory.DriverCode.OutOfMemory);
+        var attaching = Task.Run(() => TryAttach(TimeSpan.FromMinutes(5), driver, ArenaGuard.Zero));
+        var host = Accept();
+        host.Expect<AttachRank>();
+        host.Say(new RankAttached(TestPool.Id, 0, TestPool.Spec()));
+        Assert.Equal(RefusalReason.DriverFailed, (await attaching).Refusal?.Reason);
+        Assert.Equal(default, driver.Live);
+    }
+
+    private static void AssertIsZero(KvArena arena, int firstPage, int endPage)
+    {
+        foreach (var tensor in arena.Tensors)
+        {
+            for (var block = firstPage * TestPool.BlocksPerPage; block < endPage * TestPool.BlocksPerPage; block++)
+            {
+                Assert.False(Block(arena, tensor, block).ContainsAnyExcept((byte)0), $"block {block} of layer {tensor.Layer}, buffer {tensor.Buffer}");
+            }
+        }
+    }
+
     private static byte Pattern(KvTensor tensor, int block) => (byte)(1 + (tensor.Layer * 100) + (tensor.Buffer * 50) + block);
 
     private static unsafe Span<byte> Block(KvArena arena, KvTensor tensor, int block) =>
@@ -225,11 +308,11 @@ public sealed class KvArenaTests : IDisposable
         Assert.Equal(expectedFirst, *(byte*)reservation.BaseAddress);
     }
 
-    private ClientResult<KvArena> TryAttach(TimeSpan timeout) => KvArena.Attach(
+    private ClientResult<KvArena> TryAttach(TimeSpan timeout, Gpu.Memory.IVirtualMemory? memory = null, ArenaGuard guard = ArenaGuard.None) => KvArena.Attach(
         new KvAttachOptions
         {
-            SocketPath = "none", PoolName = "pool", Rank = 0, Device = TestPool.Device, Memory = _driver, AttachTimeout = timeout,
-            RetryInterval = TimeSpan.FromMilliseconds(5),
+            SocketPath = "none", PoolName = "pool", Rank = 0, Device = TestPool.Device, Memory = memory ?? _driver, AttachTimeout = timeout,
+            RetryInterval = TimeSpan.FromMilliseconds(5), Guard = guard,
         },
         _connector, TimeProvider.System, StreamFences.For);
 
@@ -239,9 +322,9 @@ public sealed class KvArenaTests : IDisposable
         return _connections[^1];
     }
 
-    private async Task<KvArena> Attach(PoolSpec? spec = null)
+    private async Task<KvArena> Attach(PoolSpec? spec = null, Gpu.Memory.IVirtualMemory? memory = null, ArenaGuard guard = ArenaGuard.None)
     {
-        var attaching = Task.Run(() => TryAttach(TimeSpan.FromSeconds(60)));
+        var attaching = Task.Run(() => TryAttach(TimeSpan.FromSeconds(60), memory, guard));
         var host = Accept();
         host.Expect<AttachRank>();
         host.Say(new RankAttached(TestPool.Id, 0, spec ?? TestPool.Spec()));

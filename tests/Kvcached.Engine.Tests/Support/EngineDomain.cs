@@ -15,9 +15,12 @@ internal sealed class EngineDomain : IAsyncDisposable
     public string Gpus => string.Join(',', Hosts.Select(host => host.Ready.Gpu));
 
     /// <summary>Starts so many hosts, and waits until they are one domain.</summary>
-    public static async Task<EngineDomain> StartAsync(int hosts, params string[] arguments)
+    public static Task<EngineDomain> StartAsync(int hosts, params string[] arguments) => StartAsync([], hosts, arguments);
+
+    private static async Task<EngineDomain> StartAsync(string[] through, int hosts, string[] arguments)
     {
         var domain = new EngineDomain();
+        domain._launcher.Through = through;
         for (var index = 0; index < hosts; index++)
         {
             string[] seed = index == 0 ? [] : ["--seed", $"127.0.0.1:{domain.Hosts[0].Ready.Port}"];
@@ -35,17 +38,20 @@ internal sealed class EngineDomain : IAsyncDisposable
         return domain;
     }
 
-    public Probe StartProbe()
+    /// <summary>Starts hosts through another program, which ends them when it is ended itself.</summary>
+    public static Task<EngineDomain> StartThroughAsync(string[] through, int hosts, params string[] arguments) => StartAsync(through, hosts, arguments);
+
+    public Probe StartProbe(params string[] through)
     {
-        var probe = Probe.Start();
+        var probe = Probe.Start(through);
         _probes.Add(probe);
         return probe;
     }
 
     /// <summary>A scheduler with an open session at the first host.</summary>
-    public async Task<Probe> StartSchedulerAsync(string engine = "probe")
+    public async Task<Probe> StartSchedulerAsync(string engine = "probe", params string[] through)
     {
-        var probe = StartProbe();
+        var probe = StartProbe(through);
         await probe.DoAsync($"open-session socket={SocketOf(0)} engine={engine}");
         return probe;
     }

@@ -30,15 +30,18 @@ internal sealed partial class Probe : IAsyncDisposable
 
     public int ProcessId => _process.Id;
 
-    public static Probe Start()
+    public static string ProgramPath { get; } = Path.Combine(AppContext.BaseDirectory, "Kvcached.EngineProbe.dll");
+
+    /// <param name="through">A program that starts it, with its arguments; empty = started as it is.</param>
+    public static Probe Start(params string[] through)
     {
-        var start = new ProcessStartInfo("dotnet")
+        string[] words = [.. through, "dotnet", ProgramPath];
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Kvcached.EngineProbe.dll"));
         return new Probe(Process.Start(start)!);
     }
 

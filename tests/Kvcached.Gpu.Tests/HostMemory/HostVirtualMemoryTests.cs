@@ -163,6 +163,24 @@ public sealed class HostVirtualMemoryTests : IDisposable
     }
 
     [Fact]
+    public unsafe void TryReserveReadable_AddressesWithoutMemory_ReadAsZeroesAndKeepEveryRule()
+    {
+        Assert.True(_memory.TryReserveReadable(4 * Page, out var arena));
+        var bytes = new Span<byte>((void*)arena.BaseAddress, 4 * Page);
+        Assert.False(bytes.ContainsAnyExcept((byte)0));
+        MapPages(arena, 1, 2);
+        bytes.Slice(Page, 2 * Page).Fill(7);
+        Refused(DriverCode.InvalidValue, () => _memory.Unmap(arena.BaseAddress + Page, Page));
+        Refused(DriverCode.InvalidValue, () => _memory.Free(arena));
+        Assert.False(bytes[..Page].ContainsAnyExcept((byte)0) || bytes[(3 * Page)..].ContainsAnyExcept((byte)0));
+        Assert.Equal(MemoryAccess.Read, new HostRig(Page).AccessOf(arena.BaseAddress));
+        _memory.Unmap(arena.BaseAddress + Page, 2 * Page);
+        Assert.False(bytes.ContainsAnyExcept((byte)0));
+        Assert.Equal((0, MemoryAccess.Read), (_memory.CreatedBytes, new HostRig(Page).AccessOf(arena.BaseAddress + Page)));
+        _memory.Free(arena);
+    }
+
+    [Fact]
     public void Ids_OfGpus_CannotNameMainMemory() =>
         Assert.Throws<ArgumentException>(() => new HostVirtualMemory(new HostVirtualMemoryOptions { Gpu = GpuId.Parse("GPU-1") }));
 
