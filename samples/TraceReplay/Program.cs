@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Kvcached.TraceReplay;
+using Kvcached.TraceReplay.Chaos.Engines;
 using Kvcached.TraceReplay.Engine;
 using Kvcached.TraceReplay.Orchestration;
 using Spectre.Console;
@@ -32,6 +33,7 @@ app.Configure(config =>
         .WithExample("run", "--minutes", "2")
         .WithExample("run", "--hosts", "2", "--backend", "cuda", "--full", "--json", "summary.json");
     config.AddCommand<EngineCommand>("engine").WithDescription("One engine; started by run");
+    config.AddCommand<EngineProcessCommand>(EngineProcessCommand.Name).WithDescription("A scheduler or worker of one; started by run --chaos");
 });
 
 try

@@ -37,6 +37,9 @@ internal sealed class CheckedBlocks(IEnginePool pool, int seed, double wholeShar
     /// <summary>Blocks given up by their sequences but not yet verified and freed.</summary>
     public int RetiredCount => _retired.Count;
 
+    /// <summary>Blocks that were lost with their pool, and could not be verified any more.</summary>
+    public long LostCount { get; private set; }
+
     /// <summary>The first thing that went wrong with a stamp or a free; null when nothing did.</summary>
     public string? FirstProblem { get; private set; }
 
@@ -74,6 +77,14 @@ internal sealed class CheckedBlocks(IEnginePool pool, int seed, double wholeShar
     {
         _retired.AddRange(blocks);
         blocks.Clear();
+    }
+
+    /// <summary>The pool was lost: no block is the engine's any more.</summary>
+    public void Lose()
+    {
+        LostCount = AllocatedCount - VerifiedCount;
+        _unwritten.Clear();
+        _retired.Clear();
     }
 
     /// <summary>

@@ -140,6 +140,18 @@ internal sealed class ContinuousBatch(CheckedBlocks blocks, ReplayOptions option
         }
     }
 
+    /// <summary>All blocks are lost with their content: the sequences wait again, and are computed again.</summary>
+    public void LoseAll()
+    {
+        for (; _running.Count > 0; _running.RemoveAt(_running.Count - 1))
+        {
+            _running[^1].Blocks.Clear();
+            _waiting.AddFirst(_running[^1]);
+        }
+
+        blocks.Lose();
+    }
+
     private bool PreemptFor(int missingBlocks)
     {
         var freed = 0;

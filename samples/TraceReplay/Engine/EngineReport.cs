@@ -41,6 +41,9 @@ public sealed record EngineReport
     /// <summary>Blocks whose stamp was checked on every rank before they were freed.</summary>
     public long BlocksVerified { get; init; }
 
+    /// <summary>Blocks that were lost with their pool, which was announced.</summary>
+    public long BlocksLost { get; init; }
+
     /// <summary>Blocks stamped and checked in every word.</summary>
     public long BlocksFilledWhole { get; init; }
 

@@ -58,6 +58,7 @@ internal sealed partial class ReplayEngine
             LateTurns = _lateTurns,
             BlocksAllocated = _blocks.AllocatedCount,
             BlocksVerified = _blocks.VerifiedCount,
+            BlocksLost = _blocks.LostCount,
             BlocksFilledWhole = _blocks.WholeCount,
             CorruptBlocks = _blocks.CorruptCount,
             Problem = _problem ?? _blocks.FirstProblem,

@@ -128,6 +128,11 @@ internal sealed partial class ReplayEngine
     {
         var (now, traceNow) = (clock.Now, clock.TraceNow);
         _turns++;
+        if (_pool is IResettablePool resettable && resettable.TakeReset())
+        {
+            _batch.LoseAll();
+        }
+
         while (_next < _requests.Length && _requests[_next].Arrival <= traceNow)
         {
             _batch.Enqueue(_requests[_next++]);

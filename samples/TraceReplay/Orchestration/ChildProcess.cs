@@ -77,6 +77,19 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends its standard input.</summary>
+    public void CloseInput()
+    {
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended first.
+        }
+    }
+
     /// <summary>Asks it to end, and kills it when it hasn't by the end of the grace time.</summary>
     public async Task EndAsync(TimeSpan grace, TimeProvider time)
     {

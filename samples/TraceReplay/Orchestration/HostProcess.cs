@@ -22,14 +22,13 @@ internal sealed class HostProcess : IAsyncDisposable
 
     /// <summary>Starts the host of one GPU.</summary>
     /// <param name="plan">The run.</param>
-    /// <param name="index">Number of the GPU, from 0.</param>
+    /// <param name="launch">Which one, and how.</param>
     /// <param name="program">Path of the host program.</param>
-    /// <param name="seed">Address of a host to join; null for the first, which joins itself.</param>
     /// <param name="guard">Ends it with this process.</param>
     /// <param name="directory">The run's private directory.</param>
-    public static HostProcess Start(RunPlan plan, int index, string program, string? seed, ProcessGuard guard, string directory)
+    public static HostProcess Start(RunPlan plan, HostLaunch launch, string program, ProcessGuard guard, string directory)
     {
-        var number = index.ToString(CultureInfo.InvariantCulture);
+        var number = launch.Index.ToString(CultureInfo.InvariantCulture);
         List<string> arguments =
         [
             "--gpu", plan.Backend == RunPlan.CudaBackend ? number : $"none:{number}",
@@ -37,16 +36,13 @@ internal sealed class HostProcess : IAsyncDisposable
             "--hosts", plan.HostCount.ToString(CultureInfo.InvariantCulture),
             "--backend", plan.Backend,
             "--memory", plan.MemoryBytes.ToString(CultureInfo.InvariantCulture),
-            "--port", "0",
-            "--management-port", "0",
-            "--run-dir", Path.Combine(directory, $"host-{number}"),
+            "--port", launch.Port.ToString(CultureInfo.InvariantCulture),
+            "--management-port", launch.ManagementPort.ToString(CultureInfo.InvariantCulture),
+            "--run-dir", launch.RunDirectory,
+            .. launch.Seeds.SelectMany(seed => (string[])["--seed", seed]),
+            .. launch.More,
         ];
-        if (seed is not null)
-        {
-            arguments.AddRange(["--seed", seed]);
-        }
-
-        return new HostProcess($"host {number}", program, arguments, guard, Path.Combine(directory, $"host-{number}.log"));
+        return new HostProcess($"host {number}", program, arguments, guard, Path.Combine(directory, launch.LogName));
     }
 
     /// <summary>What the host said when it began to listen.</summary>

@@ -8,7 +8,8 @@ namespace Kvcached.TraceReplay.Orchestration;
 /// <param name="Port">Port of Akka.Remote.</param>
 /// <param name="ManagementPort">Port of the management HTTP.</param>
 /// <param name="Pid">Its process id.</param>
-internal sealed record HostReady(string Event, string Gpu, int Port, int ManagementPort, int Pid)
+/// <param name="Socket">Its Unix socket for engines.</param>
+internal sealed record HostReady(string Event, string Gpu, int Port, int ManagementPort, int Pid, string Socket = "")
 {
     /// <summary>Reads a line; null when it is another.</summary>
     public static HostReady? TryParse(string line)

@@ -11,10 +11,20 @@ namespace Kvcached.TraceReplay.Orchestration;
 /// </summary>
 internal sealed record GpuLedger(
     string Gpu, bool IsAvailable, long UsedBytes, long ReservedBytes, long QuarantinedBytes,
-    long? RankMappedBytes, long? RankKeptBytes, long? RankQuarantinedBytes);
+    long? RankMappedBytes, long? RankKeptBytes, long? RankQuarantinedBytes, int? FileDescriptorCount = null);
 
 /// <summary>The domain's part of <c>/pools</c>.</summary>
-internal sealed record PoolLedger(LedgerCounters? Counters, ImmutableArray<OpenPool> Pools);
+/// <param name="Counters">What was decided.</param>
+/// <param name="Pools">Open pools.</param>
+/// <param name="EpochNodeUid">UID of the coordinator's node, in hexadecimal.</param>
+internal sealed record PoolLedger(LedgerCounters? Counters, ImmutableArray<OpenPool> Pools, string? EpochNodeUid = null);
+
+/// <summary>What <c>/cluster/members</c> says of members.</summary>
+internal sealed record ClusterMembers(string SelfNode, ImmutableArray<ClusterMember> Members, string? Oldest);
+
+/// <param name="Node">Address, such as <c>akka.tcp://kvcached@127.0.0.1:8550</c>.</param>
+/// <param name="Status"><c>Up</c> for one that takes part.</param>
+internal sealed record ClusterMember(string Node, string Status);
 
 /// <summary>One open pool.</summary>
 /// <param name="Name">Its name.</param>
@@ -52,6 +62,9 @@ internal sealed class ManagementClient(int port) : IDisposable
 
     /// <summary>The GPUs, or null while the host can't say.</summary>
     public Task<GpuLedger[]?> GetGpusAsync(CancellationToken cancellation) => GetAsync<GpuLedger[]>("gpus", cancellation);
+
+    /// <summary>The cluster's members, or null while the host can't say.</summary>
+    public Task<ClusterMembers?> GetMembersAsync(CancellationToken cancellation) => GetAsync<ClusterMembers>("cluster/members", cancellation);
 
     public void Dispose() => _http.Dispose();
 

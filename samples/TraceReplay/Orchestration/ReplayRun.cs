@@ -72,17 +72,19 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
     private async Task<ImmutableArray<HostReady>> StartHostsAsync(ProcessGuard guard, string directory, CancellationToken cancellation)
     {
         // The first host makes the domain; the others need its address.
-        _hosts.Add(HostProcess.Start(plan, 0, binaries.Host, seed: null, guard, directory));
+        _hosts.Add(HostProcess.Start(plan, Launch(0, directory), binaries.Host, guard, directory));
         var first = await _hosts[0].WaitReadyAsync(time, cancellation);
         for (var index = 1; index < plan.HostCount; index++)
         {
-            _hosts.Add(HostProcess.Start(plan, index, binaries.Host, $"{Loopback}:{first.Port}", guard, directory));
+            _hosts.Add(HostProcess.Start(plan, Launch(index, directory) with { Seeds = [$"{Loopback}:{first.Port}"] }, binaries.Host, guard, directory));
         }
 
         var ready = await Task.WhenAll(_hosts.Select(host => host.WaitReadyAsync(time, cancellation)));
         _gpuNames = [.. ready.Select(host => host.Gpu.Length <= ShownIdLength ? host.Gpu : host.Gpu[..ShownIdLength] + "…")];
         return [.. ready];
     }
+
+    private static HostLaunch Launch(int index, string directory) => new(index, Path.Combine(directory, $"host-{index}"), $"host-{index}.log");
 
     private async Task WaitForClusterAsync(ImmutableArray<ManagementClient> managements, CancellationToken cancellation)
     {

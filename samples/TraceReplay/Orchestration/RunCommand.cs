@@ -1,3 +1,4 @@
+using Kvcached.TraceReplay.Chaos;
 using Kvcached.TraceReplay.Display;
 using Kvcached.TraceReplay.Reporting;
 using Spectre.Console;
@@ -34,10 +35,9 @@ internal sealed class RunCommand : AsyncCommand<RunSettings>
             PlanText.Write(AnsiConsole.Console, plan, settings, directory);
             var isLive = !settings.IsPlain && !Console.IsOutputRedirected;
             IProgressView view = isLive ? new LiveView(AnsiConsole.Console) : new PlainView(Console.Out, TimeProvider.System);
-            var run = new ReplayRun(plan, settings, binaries, view, TimeProvider.System);
-            var summary = await run.RunAsync(directory, cancellationToken);
+            var (summary, recorder) = await RunAsync(plan, settings, binaries, view, directory, cancellationToken);
             SummaryText.Write(AnsiConsole.Console, summary);
-            ChartWriter.Write(settings.Chart, run.Recorder, summary);
+            ChartWriter.Write(settings.Chart, recorder, summary);
             AnsiConsole.Console.WriteLine($"Chart: {Path.GetFullPath(settings.Chart)}");
             if (settings.Json is { } json)
             {
@@ -68,6 +68,19 @@ internal sealed class RunCommand : AsyncCommand<RunSettings>
                 Directory.Delete(directory, recursive: true);
             }
         }
+    }
+
+    private static async Task<(RunSummary Summary, RunRecorder Recorder)> RunAsync(
+        RunPlan plan, RunSettings settings, ReplayBinaries binaries, IProgressView view, string directory, CancellationToken cancellation)
+    {
+        if (settings.IsChaos)
+        {
+            var chaos = new ChaosRun(plan, settings, binaries, view, TimeProvider.System);
+            return (await chaos.RunAsync(directory, cancellation), chaos.Recorder);
+        }
+
+        var run = new ReplayRun(plan, settings, binaries, view, TimeProvider.System);
+        return (await run.RunAsync(directory, cancellation), run.Recorder);
     }
 
     private static int Fail(string text, int exitCode)

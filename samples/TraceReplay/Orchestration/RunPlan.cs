@@ -57,7 +57,7 @@ internal sealed record RunPlan(
         var estimate = DemandEstimate.Create(
             [.. engines.Select(engine => new EngineDemand(engine.Requests, engine.Model.BytesPerBlock(engine.RankCount), engine.Model.BytesPerPage(engine.RankCount)))],
             TimeSpan.FromMilliseconds(settings.DecodeStepMilliseconds), settings.PrefillTokensPerSecond);
-        var memory = settings.MemoryBytes ?? estimate.SuggestedBytes;
+        var memory = settings.MemoryBytes ?? (settings.IsChaos ? RoomForChaos(estimate) : estimate.SuggestedBytes);
         if (backend == HostBackend && memory * settings.Hosts > machine.AvailableBytes)
         {
             return new RunPlanResult(null,
@@ -75,9 +75,22 @@ internal sealed record RunPlan(
             new RunPlan(settings.Hosts, backend, memory, TimeSpan.FromMinutes(settings.Minutes), engines, estimate, notes.ToImmutable()), null);
     }
 
+    /// <summary>So much that pages are refused because of faults, and not because memory is short.</summary>
+    private static long RoomForChaos(DemandEstimate estimate) => (estimate.StaticBytes * 3 / 2) + (256 * ByteSize.MiB);
+
     private static string? ChooseBackend(RunSettings settings, MachineFacts machine, ImmutableArray<string>.Builder notes, out string backend)
     {
         backend = settings.Backend;
+        if (settings.IsChaos)
+        {
+            if (backend == CudaBackend)
+            {
+                return "--chaos has workers that write to main memory themselves. Use --backend host, or leave it out.";
+            }
+
+            backend = HostBackend;
+        }
+
         if (backend == CudaBackend && machine.GpuCount < settings.Hosts)
         {
             return $"{settings.Hosts} hosts need as many NVIDIA GPUs, one each; this machine shows {machine.GpuCount}. Use --hosts {Math.Max(1, machine.GpuCount)} or --backend host.";

@@ -57,8 +57,12 @@ internal sealed class RunSettings : CommandSettings
     [DefaultValue(120.0)]
     public double DrainSeconds { get; init; } = 120;
 
+    [CommandOption("--chaos")]
+    [Description("Kills, stops and cuts off hosts, schedulers and workers, each a process of its own, at seeded moments, and checks after each fault that nothing is lost. In 2 minutes or more each kind of fault comes at least once")]
+    public bool IsChaos { get; init; }
+
     [CommandOption("--seed <N>")]
-    [Description("Seed of the choice of blocks that are checked in every word")]
+    [Description("Seed of the schedule of faults, and of the choice of blocks that are checked in every word; in chaos mode all are")]
     [DefaultValue(1)]
     public int Seed { get; init; } = 1;
 

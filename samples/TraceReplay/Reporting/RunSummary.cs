@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using System.Text.Json.Serialization;
+using Kvcached.TraceReplay.Chaos;
 using Kvcached.TraceReplay.Orchestration;
 
 namespace Kvcached.TraceReplay.Reporting;
@@ -7,7 +9,7 @@ namespace Kvcached.TraceReplay.Reporting;
 /// <summary>The result of a run, for people and for programs.</summary>
 internal sealed record RunSummary
 {
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     /// <summary>True when all requests finished, all blocks were verified, and nothing was corrupt, mismatched or leaked.</summary>
     public bool IsGood { get; init; }
@@ -70,6 +72,35 @@ internal sealed record RunSummary
 
     public ImmutableArray<ModelSummary> Models { get; init; } = [];
 
+    /// <summary>In chaos mode: faults by kind. This and what follows is left out of other runs.</summary>
+    public ImmutableSortedDictionary<string, int>? FaultsInjected { get; init; }
+
+    /// <summary>Faults after which every pool concerned granted and verified again, by kind.</summary>
+    public ImmutableSortedDictionary<string, int>? Recoveries { get; init; }
+
+    /// <summary>Median of the seconds from a fault, pauses included, until then; by kind.</summary>
+    public ImmutableSortedDictionary<string, double>? RecoverySecondsP50 { get; init; }
+
+    public ImmutableSortedDictionary<string, double>? RecoverySecondsMax { get; init; }
+
+    /// <summary>Times that ranks of a pool had different layouts though nothing was under way.</summary>
+    public long? DivergentLayouts { get; init; }
+
+    /// <summary>Pools whose data was lost with all its holders, as announced.</summary>
+    public int? PoolResets { get; init; }
+
+    /// <summary>Pools that were lost to a fault which their data should have outlived.</summary>
+    public int? LostPools { get; init; }
+
+    /// <summary>Grants to schedulers whose lease had ended.</summary>
+    public int? StaleGrants { get; init; }
+
+    /// <summary>Blocks verified on every rank after faults, besides those that the replay verifies.</summary>
+    public long? BlocksVerifiedAfterFaults { get; init; }
+
+    /// <summary>Seed of the schedule of faults.</summary>
+    public int? Seed { get; init; }
+
     public static RunSummary Create(RunPlan plan, RunRecorder recorder, ImmutableArray<EngineOutcome> engines, LedgerCheck ledger, TimeSpan elapsed)
     {
         var models = engines.Select(ModelSummary.Create).ToImmutableArray();
@@ -106,6 +137,24 @@ internal sealed record RunSummary
         };
     }
 
+    /// <summary>The same with what chaos mode adds.</summary>
+    public RunSummary WithChaos(ChaosSummary chaos) => this with
+    {
+        IsGood = IsGood && chaos.Problems.IsEmpty,
+        Problems = [.. Problems, .. chaos.Problems],
+        CorruptBlocks = Math.Max(CorruptBlocks, chaos.CorruptBlocks),
+        FaultsInjected = chaos.FaultsInjected,
+        Recoveries = chaos.Recoveries,
+        RecoverySecondsP50 = chaos.RecoverySecondsP50,
+        RecoverySecondsMax = chaos.RecoverySecondsMax,
+        DivergentLayouts = chaos.DivergentLayouts,
+        PoolResets = chaos.PoolResets,
+        LostPools = chaos.LostPools,
+        StaleGrants = chaos.StaleGrants,
+        BlocksVerifiedAfterFaults = chaos.BlocksVerifiedAfterFaults,
+        Seed = chaos.Seed,
+    };
+
     public string ToJson() => JsonSerializer.Serialize(this, Json);
 
     private static IEnumerable<string> FindProblems(ImmutableArray<EngineOutcome> engines, LedgerCheck ledger)
@@ -127,9 +176,9 @@ internal sealed record RunSummary
                 yield return $"{plan.Name}: {report.CorruptBlocks} blocks did not hold what was written to them.";
             }
 
-            if (report.BlocksVerified != report.BlocksAllocated)
+            if (report.BlocksVerified + report.BlocksLost != report.BlocksAllocated)
             {
-                yield return $"{plan.Name}: {report.BlocksAllocated - report.BlocksVerified} of {report.BlocksAllocated} blocks were never verified.";
+                yield return $"{plan.Name}: {report.BlocksAllocated - report.BlocksVerified - report.BlocksLost} of {report.BlocksAllocated} blocks were never verified.";
             }
         }
 

@@ -80,6 +80,7 @@ internal static class HostOptionsReader
         HousekeepingInterval = read.Time(HousekeepingInterval, defaults.HousekeepingInterval, TimeSpan.FromMilliseconds(50), Minute),
         MaxExtentShare = read.Share(MaxExtentShare, defaults.MaxExtentShare),
         MaxWaitingRequestsPerPool = read.Integer(MaxWaitingRequests, defaults.MaxWaitingRequestsPerPool, 1, 1_000_000),
+        IsCrashSignalHeard = read.Switch(TestCrashSignal),
     };
 
     private static void CheckTogether(SettingReader read, KvcachedHostOptions options)

@@ -39,6 +39,7 @@ internal static class HostSettingCatalog
     public const string MaxKeptPerPool = "max-kept-per-pool";
     public const string MaxExtentShare = "max-extent-share";
     public const string MaxWaitingRequests = "max-waiting-requests-per-pool";
+    public const string TestCrashSignal = "test-crash-signal";
 
     public static IReadOnlyList<HostSetting> All { get; } =
     [
@@ -78,6 +79,7 @@ internal static class HostSettingCatalog
         new(MaxKeptPerPool, "SIZE", "most memory that one pool keeps unused, such as 2GiB, or 'unlimited'; default unlimited"),
         new(MaxExtentShare, "SHARE", "an extent takes at most this share of its pool's limit, above 0 to 1; default 0.0625"),
         new(MaxWaitingRequests, "N", "requests that may wait for one pool, 1 to 1000000; default 1024"),
+        new(TestCrashSignal, "", "for tests only: the signal SIGUSR1 makes the page mapper fail, as a bug would; default off"),
     ];
 
     private static readonly Dictionary<string, HostSetting> ByName = All.ToDictionary(setting => Normalize(setting.Key), StringComparer.Ordinal);

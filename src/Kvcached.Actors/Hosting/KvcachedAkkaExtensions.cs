@@ -98,7 +98,7 @@ public static class KvcachedAkkaExtensions
             var checker = system.ActorOf(
                 DataChecker.Props(state.Pages, holdings, CopierOptionsOf(options, state.Pages)).WithDispatcher(KvcachedHocon.DataCheckDispatcher),
                 KvcachedNames.DataChecker);
-            system.ActorOf(
+            var supervisor = system.ActorOf(
                 RankSupervisor.Props(new RankSupervisorSettings
                 {
                     State = state,
@@ -113,6 +113,11 @@ public static class KvcachedAkkaExtensions
                     WorkerDeadline = options.WorkerDeadline,
                 }),
                 KvcachedNames.RankSupervisor);
+            if (options.IsCrashSignalHeard)
+            {
+                CrashSignal.Hear(system, supervisor);
+            }
+
             system.ActorOf(EngineGateway.Props(coordinator), KvcachedNames.EngineGateway);
         });
 

@@ -67,4 +67,7 @@ public sealed record RankHostOptions
 
     /// <summary>Requests that may wait for one pool. Default 1024.</summary>
     public int MaxWaitingRequestsPerPool { get; init; } = 1024;
+
+    /// <summary>For tests only: whether the signal SIGUSR1 makes the page mapper fail. Default false.</summary>
+    public bool IsCrashSignalHeard { get; init; }
 }

@@ -36,6 +36,12 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
         public static Settled Instance { get; } = new();
     }
 
+    /// <summary>Makes the mapper fail as if it had a bug. Never leaves the process: it has no serializer.</summary>
+    internal sealed class CrashMapper : INoSerializationVerificationNeeded
+    {
+        public static CrashMapper Instance { get; } = new();
+    }
+
     public ITimerScheduler Timers { get; set; } = null!;
 
     public static Props Props(RankSupervisorSettings settings) => Akka.Actor.Props.Create(() => new RankSupervisor(settings));
@@ -58,6 +64,9 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
                 break;
             case Register:
                 MakeKnown();
+                break;
+            case CrashMapper:
+                _mapper.Tell(Kill.Instance);
                 break;
             case Settled:
                 _backOff = FirstBackOff;

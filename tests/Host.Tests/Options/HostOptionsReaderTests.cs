@@ -21,7 +21,7 @@ public sealed class HostOptionsReaderTests
             "--revoke-deadline", "20ms", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9", "--socket", "/s/e.sock", "--socket-group", "wheel", "--allow-uid", "1,2", "--allow-uid", "3",
-            "--max-connections", "11", "--max-connections-per-user", "10");
+            "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal");
 
         Assert.Equal(new GpuChoice.HostMemory(7), options.Gpu);
         Assert.Equal(BackendChoice.Host, options.Backend);
@@ -57,6 +57,7 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(TimeSpan.FromSeconds(2), options.Ranks.HousekeepingInterval);
         Assert.Equal(0.5, options.Ranks.MaxExtentShare);
         Assert.Equal(9, options.Ranks.MaxWaitingRequestsPerPool);
+        Assert.True(options.Ranks.IsCrashSignalHeard);
     }
 
     // Each message names the key, the value and what is allowed.

@@ -77,6 +77,15 @@ public sealed class RankSupervisorSpecs : TestKit
     }
 
     [Fact]
+    public void Supervisor_should_replace_a_mapper_that_it_was_told_to_let_fail()
+    {
+        var first = _coordinator.ExpectMsg<RankProtocol.RegisterRank>().Mapper;
+        EventFilter.Warning(contains: "a new one starts").ExpectOne(() => _supervisor.Tell(RankSupervisor.CrashMapper.Instance));
+        Clock.Advance(TimeSpan.FromMilliseconds(50));
+        Assert.NotEqual(first, NextMapper(first));
+    }
+
+    [Fact]
     public void Successor_should_carry_on_with_what_the_failed_mapper_knew()
     {
         var first = _coordinator.ExpectMsg<RankProtocol.RegisterRank>().Mapper;

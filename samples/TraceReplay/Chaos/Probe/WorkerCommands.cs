@@ -89,9 +89,13 @@ internal sealed class WorkerCommands : IDisposable
         var stamps = StampKey.Of(arena.Pool, arena.Rank, 0);
         var blockBytes = (int)arena.Layout.ShapeOf(0).BlockBytes;
         var lanes = StampLane.Of(arena.Layout, 0);
-        var version = (uint)command.Number("version");
-        foreach (var block in command.Numbers("blocks").Select(number => new BlockId(number)))
+        var blocks = command.Numbers("blocks");
+        var versions = command.Numbers("versions");
+        for (var index = 0; index < blocks.Length; index++)
         {
+            // One version each, or the same for all.
+            var version = versions.Length > 0 ? (uint)versions[index] : (uint)command.Number("version");
+            var block = new BlockId(blocks[index]);
             foreach (var lane in lanes)
             {
                 yield return (new ArenaBytes(arena.BaseAddress + (nint)lane.OffsetOf(block), blockBytes), stamps.LaneOf(block, version, lane.Layer, lane.Buffer));
@@ -101,7 +105,12 @@ internal sealed class WorkerCommands : IDisposable
 
     private ProbeAnswer Detach(ProbeCommand command)
     {
-        var refusal = _arena!.Detach(command.Seconds("deadline", 30));
+        if (_arena is null)
+        {
+            return ProbeAnswer.Ok;
+        }
+
+        var refusal = _arena.Detach(command.Seconds("deadline", 30));
         _arena.Dispose();
         _arena = null;
         return ProbeAnswer.Of(refusal);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using Kvcached.Client;
@@ -59,6 +60,8 @@ internal sealed class SchedulerCommands : IDisposable
             IsGrowingAhead = command.Number("ahead", 0) == 1,
             WarmDecay = command.Number("decay", 0) == 0 ? Timeout.InfiniteTimeSpan : command.Seconds("decay", 0),
             HasNullBlock = false,
+            IsEvictingToAllocate = command.Number("evict", 1) == 1,
+            IsGivingUpCached = command.Number("evict", 1) == 1,
         };
         var opened = _session!.OpenPool(spec, options, command.Seconds("deadline", 30));
         if (opened.Value is { } pool)
@@ -70,7 +73,7 @@ internal sealed class SchedulerCommands : IDisposable
         return ProbeAnswer.Of(opened.Refusal).With("pool", opened.Value?.Id.Value);
     }
 
-    /// <summary>Takes <c>count</c> blocks from each of <c>threads</c> threads, growing as needed.</summary>
+    /// <summary>Takes <c>count</c> blocks from each of <c>threads</c> threads, growing as needed; with <c>tag</c> they are tagged with numbers from there on.</summary>
     private ProbeAnswer Allocate(ProbeCommand command)
     {
         var pool = PoolOf(command);
@@ -92,7 +95,19 @@ internal sealed class SchedulerCommands : IDisposable
                 taken.Add(block);
             }
         });
-        return ProbeAnswer.Of(refusal).With("blocks", taken.Select(block => block.Value));
+        BlockId[] all = [.. taken];
+        if (command.Number("tag", -1) is var tag and >= 0)
+        {
+            foreach (var block in all)
+            {
+                if (pool.Tag(0, block, Encoding.UTF8.GetBytes((tag++).ToString(CultureInfo.InvariantCulture))) is { IsNone: false } fault)
+                {
+                    return OfFault(fault);
+                }
+            }
+        }
+
+        return ProbeAnswer.Of(refusal).With("blocks", all.Select(block => block.Value));
     }
 
     /// <summary>Frees blocks from several threads, each its share.</summary>
