@@ -48,7 +48,7 @@ internal sealed class ChaosRun(RunPlan plan, RunSettings settings, ReplayBinarie
             await StartAsync(teams, cancellation);
             var engines = plan.Engines.Select((engine, index) => CreateEngine(engine, teams[index].Pool)).ToImmutableArray();
             await Task.WhenAll(engines.Select(engine => engine.WarmUpAsync(cancellation)));
-            var possible = FaultInjector.Possible(plan.HostCount, ConnectionCutter.IsPossibleFor(hosts.ProcessIdOf(0)));
+            var possible = FaultInjector.Possible(settings.FaultKindsWanted!.Value, plan.HostCount, ConnectionCutter.IsPossibleFor(hosts.ProcessIdOf(0)));
             var begin = time.GetTimestamp();
             var residents = teams.Select(team => new ResidentBlocks(team.Pool, ResidentPages, time)).ToImmutableArray();
             var replays = engines.Select((engine, index) => engine.RunAsync(report => _reports[index] = report, cancellation)).ToImmutableArray();

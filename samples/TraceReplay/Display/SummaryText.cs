@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Kvcached.Core.Units;
 using Kvcached.TraceReplay.Reporting;
@@ -36,6 +37,7 @@ internal static class SummaryText
             console.WriteLine(line);
         }
 
+        WriteFaults(console, summary);
         foreach (var problem in summary.Problems)
         {
             console.MarkupLineInterpolated($"[red]✗[/] {problem}");
@@ -46,6 +48,28 @@ internal static class SummaryText
             console.MarkupLine("[green]✓[/] every request finished; every block held what was written to it, on every rank; everything came back.");
         }
     }
+
+    private static void WriteFaults(IAnsiConsole console, RunSummary summary)
+    {
+        if (summary.FaultsInjected is not { } injected)
+        {
+            return;
+        }
+
+        var table = new ColumnTable(console.Profile.Width).Column("fault", isNumber: false).Column("injected").Column("recovered").Column("p50").Column("max");
+        foreach (var (kind, count) in injected)
+        {
+            table.Row(
+                kind, Number(count), Number(summary.Recoveries!.GetValueOrDefault(kind)), Seconds(summary.RecoverySecondsP50!, kind), Seconds(summary.RecoverySecondsMax!, kind));
+        }
+
+        console.Write(table.Table);
+        console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{Number(injected.Values.Sum())} faults (seed {summary.Seed}): {Number(summary.BlocksVerifiedAfterFaults ?? 0)} blocks verified after them, {Number(summary.DivergentLayouts ?? 0)} divergent layouts, {Number(summary.StaleGrants ?? 0)} stale grants, {Number(summary.PoolResets ?? 0)} pools reset as announced, {Number(summary.LostPools ?? 0)} lost."));
+    }
+
+    private static string Seconds(ImmutableSortedDictionary<string, double> byKind, string kind) =>
+        byKind.TryGetValue(kind, out var seconds) ? string.Create(CultureInfo.InvariantCulture, $"{seconds:0.00} s") : "-";
 
     private static IEnumerable<string> Lines(RunSummary summary)
     {

@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.ComponentModel;
 using Kvcached.Core.Units;
+using Kvcached.TraceReplay.Chaos.Faults;
 using Kvcached.TraceReplay.Engine;
 using Spectre.Console;
 using Spectre.Console.Cli;
@@ -61,6 +63,10 @@ internal sealed class RunSettings : CommandSettings
     [Description("Kills, stops and cuts off hosts, schedulers and workers, each a process of its own, at seeded moments, and checks after each fault that nothing is lost. In 2 minutes or more each kind of fault comes at least once")]
     public bool IsChaos { get; init; }
 
+    [CommandOption("--faults <KINDS>")]
+    [Description("Kinds of faults of chaos mode, with commas between. Default: all of them")]
+    public string? Faults { get; init; }
+
     [CommandOption("--seed <N>")]
     [Description("Seed of the schedule of faults, and of the choice of blocks that are checked in every word; in chaos mode all are")]
     [DefaultValue(1)]
@@ -97,11 +103,15 @@ internal sealed class RunSettings : CommandSettings
     /// <summary>Memory per host in bytes, or null for the estimate.</summary>
     public long? MemoryBytes => Memory is not null && ByteSize.TryParse(Memory, out var bytes) ? bytes : null;
 
+    /// <summary>Kinds of faults that are wanted; null when a name is none.</summary>
+    public ImmutableArray<FaultKind>? FaultKindsWanted => Faults is null ? [.. FaultKinds.All] : FaultKinds.Parse(Faults);
+
     public override ValidationResult Validate() =>
         Hosts is < 1 or > 64 ? ValidationResult.Error($"--hosts {Hosts}: use 1 to 64.")
         : Layers is < 1 or > 32 ? ValidationResult.Error($"--layers {Layers}: use 1 to 32.")
         : Backend is not ("auto" or "cuda" or "host") ? ValidationResult.Error($"--backend {Backend}: use auto, cuda or host.")
         : Memory is not null && MemoryBytes is null or < 64 * ByteSize.MiB ? ValidationResult.Error($"--memory {Memory}: use a size of at least 64MiB, such as 2GiB.")
+        : FaultKindsWanted is null ? ValidationResult.Error($"--faults {Faults}: use some of {string.Join(",", FaultKinds.All.Select(FaultKinds.NameOf))}.")
         : string.IsNullOrWhiteSpace(Chart) ? ValidationResult.Error("--chart needs a file name.")
         : ReplayLimits.FindProblem(Minutes, Speed, DecodeStepMilliseconds, PrefillTokensPerSecond, DrainSeconds) is { } problem ? ValidationResult.Error(problem)
         : ValidationResult.Success();

@@ -32,6 +32,33 @@ public sealed class ReplayEngineTests
     }
 
     [Fact]
+    public async Task RunAsync_PoolLosesItsData_ComputesItAgainAndFinishesAll()
+    {
+        var pool = new FakePool(new FakeMemory(1000), _time);
+        var isLost = false;
+        pool.IsMute = () =>
+        {
+            // In the middle of a turn, with sequences running.
+            if (!isLost && _time.Now > 3 * Second)
+            {
+                isLost = true;
+                pool.Reset();
+            }
+
+            return false;
+        };
+
+        var report = await RunAsync(pool, Given.Requests(50, Second / 5, context: 1000, generated: 200));
+
+        Assert.True(pool.LostBlocks > 0);
+        Assert.Equal(50, report.Finished);
+        Assert.Equal((pool.LostBlocks, 0L), (report.BlocksLost, report.CorruptBlocks));
+        Assert.Equal(report.BlocksAllocated, report.BlocksVerified + report.BlocksLost);
+        Assert.Empty(pool.Violations);
+        Assert.Equal(0, pool.UsedBlocks);
+    }
+
+    [Fact]
     public async Task RunAsync_MemoryForAFewOnly_LetsTheOthersWaitAndLosesNone()
     {
         // Each request takes 75 blocks, a page has 128: two pages hold three of the fifty that arrive at once.

@@ -4,6 +4,7 @@ using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.TraceReplay.Engine;
 using Kvcached.TraceReplay.Models;
 
 namespace Kvcached.TraceReplay.Tests.Fakes;
@@ -12,7 +13,7 @@ namespace Kvcached.TraceReplay.Tests.Fakes;
 /// A pool in memory that holds what was stamped into each block and notes every use that a real one would punish: writing or checking
 /// a block that isn't allocated, and freeing one that wasn't verified since it was allocated.
 /// </summary>
-internal sealed class FakePool : IEnginePool
+internal sealed class FakePool : IResettablePool
 {
     private readonly FakeMemory _memory;
     private readonly VirtualTime _time;
@@ -26,6 +27,7 @@ internal sealed class FakePool : IEnginePool
     private readonly HashSet<int> _verified = [];
     private readonly List<PendingGrowth> _pending = [];
     private uint _generation;
+    private bool _isReset;
     private long _refusals;
 
     public FakePool(FakeMemory memory, VirtualTime time, string name = "fake", int rankCount = 2)
@@ -70,6 +72,31 @@ internal sealed class FakePool : IEnginePool
     public int WholeStamps { get; private set; }
 
     public uint HighestVersion { get; private set; }
+
+    /// <summary>The pool loses everything, and the engine hears of it at its next turn.</summary>
+    public void Reset()
+    {
+        foreach (var page in _pages)
+        {
+            _usedByPage[page] = 0;
+        }
+
+        LostBlocks += _used.Count;
+        _used.Clear();
+        _content.Clear();
+        _verified.Clear();
+        _isReset = true;
+    }
+
+    /// <summary>Blocks that were in use at a <see cref="Reset"/>.</summary>
+    public int LostBlocks { get; private set; }
+
+    public bool TakeReset()
+    {
+        var wasReset = _isReset;
+        _isReset = false;
+        return wasReset;
+    }
 
     public bool TryAllocateBlocks(int group, Span<BlockId> blocks)
     {
@@ -156,7 +183,7 @@ internal sealed class FakePool : IEnginePool
     public Task<StampOutcome> WriteStampsAsync(int group, ImmutableArray<StampedBlock> blocks, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (IsMute())
+        if (IsMute() || _isReset)
         {
             return Task.FromResult(new StampOutcome(0, "a rank is mute", false));
         }
@@ -175,7 +202,7 @@ internal sealed class FakePool : IEnginePool
     public Task<StampOutcome> VerifyStampsAsync(int group, ImmutableArray<StampedBlock> blocks, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        if (IsMute())
+        if (IsMute() || _isReset)
         {
             return Task.FromResult(new StampOutcome(0, "a rank is mute", false));
         }

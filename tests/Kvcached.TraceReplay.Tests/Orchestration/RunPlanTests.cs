@@ -72,6 +72,16 @@ public sealed class RunPlanTests
     }
 
     [Fact]
+    public void Create_Chaos_RunsOnMainMemoryWithRoomToSpare()
+    {
+        var plan = Create(new RunSettings { IsChaos = true }, TwoGpus).Plan!;
+
+        Assert.Equal(RunPlan.HostBackend, plan.Backend);
+        Assert.True(plan.MemoryBytes > plan.Estimate.StaticBytes);
+        Assert.Contains("--backend host", Create(new RunSettings { IsChaos = true, Backend = "cuda" }, TwoGpus).Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Create_TooFewGpus_IsRefusedWithAWayOut()
     {
         var problem = Create(new RunSettings { Backend = "cuda", Hosts = 3 }, TwoGpus).Problem;

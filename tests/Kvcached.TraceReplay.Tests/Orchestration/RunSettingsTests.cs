@@ -24,6 +24,7 @@ public sealed class RunSettingsTests
         Refused("--decode-step-ms", new RunSettings { DecodeStepMilliseconds = 0 });
         Refused("--prefill-tokens-per-second", new RunSettings { PrefillTokensPerSecond = 0 });
         Refused("--drain-seconds", new RunSettings { DrainSeconds = -1 });
+        Refused("--faults", new RunSettings { Faults = "hostKill,flood" });
         Refused("--chart", new RunSettings { Chart = " " });
     }
 

@@ -81,6 +81,8 @@ internal sealed partial class EngineTeam
         await pool.Gate.WaitAsync(cancellation);
         try
         {
+            // The library unmaps behind this close, so that nobody may touch the memory any more when it is sent.
+            await QuietAsync();
             await Scheduler.AskAsync($"close-pool pool={plan.Name} deadline=5");
             await BeginAnewAsync(await OpenPoolAsync(Scheduler, cancellation), cancellation);
         }
@@ -90,14 +92,17 @@ internal sealed partial class EngineTeam
         }
     }
 
+    /// <summary>Gives workers nothing more to do, and waits until they have done what they were given.</summary>
+    private async Task QuietAsync()
+    {
+        Array.Fill(pool.Workers, null);
+        await Task.WhenAll(_workers.Select(worker => worker.AskAsync("process")));
+    }
+
     /// <summary>A new pool under the old name: no byte of the old one counts, and workers attach to it afresh.</summary>
     private async Task BeginAnewAsync(PoolId id, CancellationToken cancellation)
     {
-        for (var rank = 0; rank < plan.RankCount; rank++)
-        {
-            pool.Workers[rank] = null;
-        }
-
+        await QuietAsync();
         pool.Begin(id, isAnew: true);
         ResetCount++;
         await Task.WhenAll(Enumerable.Range(0, plan.RankCount).Select(async rank =>

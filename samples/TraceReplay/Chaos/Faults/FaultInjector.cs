@@ -15,10 +15,11 @@ internal sealed class FaultInjector(HostFleet hosts, ImmutableArray<EngineTeam> 
     private sealed record Hit(string Target, ImmutableArray<EngineTeam> Concerned);
 
     /// <summary>The kinds that can be injected here.</summary>
+    /// <param name="wanted">Those that are wanted.</param>
     /// <param name="hostCount">Hosts of the run.</param>
     /// <param name="canCutTcp">Whether connections of other processes can be cut.</param>
-    public static ImmutableArray<FaultKind> Possible(int hostCount, bool canCutTcp) =>
-        [.. FaultKinds.All.Where(kind => kind switch
+    public static ImmutableArray<FaultKind> Possible(IEnumerable<FaultKind> wanted, int hostCount, bool canCutTcp) =>
+        [.. wanted.Distinct().Where(kind => kind switch
         {
             FaultKind.AssociationCut => canCutTcp && hostCount > 1,
             FaultKind.HostKill => hostCount > 1,

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Kvcached.TraceReplay.Chaos.Faults;
 
 /// <summary>What a run in chaos mode does to the processes of its domain.</summary>
@@ -47,6 +49,24 @@ internal static class FaultKinds
     {
         var name = kind.ToString();
         return char.ToLowerInvariant(name[0]) + name[1..];
+    }
+
+    /// <summary>Reads names with commas between; null when one is no kind, or there is none.</summary>
+    public static ImmutableArray<FaultKind>? Parse(string names)
+    {
+        var kinds = ImmutableArray.CreateBuilder<FaultKind>();
+        foreach (var name in names.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            var index = All.Select(NameOf).ToList().IndexOf(name);
+            if (index < 0)
+            {
+                return null;
+            }
+
+            kinds.Add(All[index]);
+        }
+
+        return kinds.Count == 0 ? null : kinds.ToImmutable();
     }
 
     /// <summary>True when the fault may legitimately cost one pool its data.</summary>

@@ -86,6 +86,11 @@ internal sealed class WorkerCommands : IDisposable
     private IEnumerable<(ArenaBytes Bytes, LaneKey Key)> Lanes(ProbeCommand command)
     {
         var arena = _arena!;
+        if (arena.Gone is { } gone)
+        {
+            throw new InvalidOperationException($"The pool is gone: {gone}");
+        }
+
         var stamps = StampKey.Of(arena.Pool, arena.Rank, 0);
         var blockBytes = (int)arena.Layout.ShapeOf(0).BlockBytes;
         var lanes = StampLane.Of(arena.Layout, 0);
