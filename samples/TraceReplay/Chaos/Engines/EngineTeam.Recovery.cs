@@ -39,6 +39,7 @@ internal sealed partial class EngineTeam
                 }
                 else
                 {
+                    await AttachMissingAsync(limit);
                     await Task.Delay(RetryInterval, context.Time, limit);
                 }
             }
@@ -84,6 +85,7 @@ internal sealed partial class EngineTeam
             // The library unmaps behind this close, so that nobody may touch the memory any more when it is sent.
             await QuietAsync();
             await Scheduler.AskAsync($"close-pool pool={plan.Name} deadline=5");
+            await Task.WhenAll(_workers.Select(worker => worker.AskAsync("detach deadline=10")));
             await BeginAnewAsync(await OpenPoolAsync(Scheduler, cancellation), cancellation);
         }
         finally
@@ -105,10 +107,20 @@ internal sealed partial class EngineTeam
         await QuietAsync();
         pool.Begin(id, isAnew: true);
         ResetCount++;
-        await Task.WhenAll(Enumerable.Range(0, plan.RankCount).Select(async rank =>
+        await Task.WhenAll(Enumerable.Range(0, plan.RankCount).Select(rank => AttachAsync(rank, cancellation)));
+    }
+
+    /// <summary>Attaches those workers that an earlier attempt, whose time was over, did not.</summary>
+    private async Task AttachMissingAsync(CancellationToken cancellation)
+    {
+        await pool.Gate.WaitAsync(cancellation);
+        try
         {
-            await _workers[rank].AskAsync("detach deadline=10");
-            await AttachAsync(rank, cancellation);
-        }));
+            await Task.WhenAll(Enumerable.Range(0, plan.RankCount).Where(rank => pool.Workers[rank] is null).Select(rank => AttachAsync(rank, cancellation)));
+        }
+        finally
+        {
+            pool.Gate.Release();
+        }
     }
 }

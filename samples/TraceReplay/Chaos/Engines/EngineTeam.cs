@@ -192,7 +192,7 @@ internal sealed partial class EngineTeam(EnginePlan plan, ChaosPool pool, Engine
     private async Task AttachAsync(int rank, CancellationToken cancellation)
     {
         var worker = _workers[rank];
-        var isAttached = false;
+        var isAttached = await HasArenaAsync(worker);
         while (!isAttached || !await pool.IsCompleteAsync(worker))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -214,6 +214,23 @@ internal sealed partial class EngineTeam(EnginePlan plan, ChaosPool pool, Engine
         }
 
         pool.Workers[rank] = worker;
+    }
+
+    /// <summary>True when the worker has its arena of this pool already; one of a pool that is gone is closed.</summary>
+    private async Task<bool> HasArenaAsync(EngineChild worker)
+    {
+        if (await worker.AskAsync("arena") is not { } arena || !EngineAnswer.IsOk(arena))
+        {
+            return false;
+        }
+
+        if (arena.GetProperty("poolId").GetInt64() == pool.Id.Value && arena.GetProperty("gone").GetString() is null)
+        {
+            return true;
+        }
+
+        await worker.AskAsync("detach deadline=10");
+        return false;
     }
 
     private static void ThrowIfEnded(EngineChild child, JsonElement? answer)
