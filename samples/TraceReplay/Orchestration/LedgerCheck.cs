@@ -18,7 +18,12 @@ internal sealed record LedgerCheck(long Decisions, long DigestMismatches, long L
 
     private const long PageBytes = 2 * ByteSize.MiB;
 
-    public bool IsClean => Problem is null && LeakedPages == 0 && OpenPools == 0 && DigestMismatches == 0;
+    /// <summary>File descriptors of memory that hosts still have open.</summary>
+    public int LeakedDescriptors { get; init; }
+
+    public bool IsClean => HasAllBack && DigestMismatches == 0;
+
+    private bool HasAllBack => Problem is null && LeakedPages == 0 && LeakedDescriptors == 0 && OpenPools == 0;
 
     /// <summary>Asks the hosts until everything has come back, or the time for it is over.</summary>
     public static async Task<LedgerCheck> RunAsync(ImmutableArray<ManagementClient> hosts, TimeProvider time, CancellationToken cancellation)
@@ -27,7 +32,7 @@ internal sealed record LedgerCheck(long Decisions, long DigestMismatches, long L
         while (true)
         {
             var check = await LookAsync(hosts, cancellation);
-            if ((check.Problem is null && check.LeakedPages == 0 && check.OpenPools == 0) || time.GetElapsedTime(begin) > Limit)
+            if (check.HasAllBack || time.GetElapsedTime(begin) > Limit)
             {
                 return check;
             }
@@ -58,6 +63,9 @@ internal sealed record LedgerCheck(long Decisions, long DigestMismatches, long L
         return gpus.Count == hosts.Length
             ? new LedgerCheck(
                 counters.Decisions, counters.DigestMismatches, gpus.Sum(gpu => (HeldBytes(gpu) + PageBytes - 1) / PageBytes), pools.Pools.Length, null)
+            {
+                LeakedDescriptors = gpus.Sum(gpu => gpu.Max(answer => answer.FileDescriptorCount ?? 0)),
+            }
             : new LedgerCheck(counters.Decisions, counters.DigestMismatches, 0, pools.Pools.Length, $"the hosts know {gpus.Count} GPUs at the end; {hosts.Length} were started.");
     }
 }

@@ -68,6 +68,9 @@ internal sealed record RunSummary
     /// <summary>Pages of 2 MiB that the hosts still held after all engines had closed.</summary>
     public long LeakedPages { get; init; }
 
+    /// <summary>File descriptors of memory that the hosts still had open then.</summary>
+    public int LeakedDescriptors { get; init; }
+
     public double ElapsedSeconds { get; init; }
 
     public ImmutableArray<ModelSummary> Models { get; init; } = [];
@@ -132,6 +135,7 @@ internal sealed record RunSummary
             MapMillisecondsP99 = Percentile.Of(maps, 99),
             UnmapMillisecondsP50 = Percentile.Of(unmaps, 50),
             LeakedPages = ledger.LeakedPages,
+            LeakedDescriptors = ledger.LeakedDescriptors,
             ElapsedSeconds = elapsed.TotalSeconds,
             Models = models,
         };
@@ -192,9 +196,9 @@ internal sealed record RunSummary
             yield return $"{ledger.DigestMismatches} answers of ranks carried another digest than the coordinator's.";
         }
 
-        if (ledger.LeakedPages > 0 || ledger.OpenPools > 0)
+        if (ledger.LeakedPages > 0 || ledger.LeakedDescriptors > 0 || ledger.OpenPools > 0)
         {
-            yield return $"{ledger.LeakedPages} pages of 2 MiB and {ledger.OpenPools} pools are left after all engines have closed.";
+            yield return $"{ledger.LeakedPages} pages of 2 MiB, {ledger.LeakedDescriptors} file descriptors of memory and {ledger.OpenPools} pools are left after all engines have closed.";
         }
     }
 }

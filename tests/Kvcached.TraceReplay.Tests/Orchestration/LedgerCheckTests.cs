@@ -22,6 +22,7 @@ public sealed class LedgerCheckTests
         Assert.True(clean.IsClean);
         Assert.False((clean with { LeakedPages = 1 }).IsClean);
         Assert.False((clean with { OpenPools = 1 }).IsClean);
+        Assert.False((clean with { LeakedDescriptors = 1 }).IsClean);
         Assert.False((clean with { DigestMismatches = 1 }).IsClean);
         Assert.False((clean with { Problem = "?" }).IsClean);
     }
