@@ -31,6 +31,12 @@ internal sealed record CoordinatorSettings
     /// <summary>A pool whose worker on some rank went is withdrawn when none attaches there for so long.</summary>
     public TimeSpan ReattachWindow { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>A host that ended is back by then, or pools whose workers keep its memory are given up.</summary>
+    public TimeSpan HostReturnWindow { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The engine of a lost pool closes it by then; later its memory is quarantined until its workers end.</summary>
+    public TimeSpan QuiesceWindow { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>An engine answers a revoke by then.</summary>
     public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
 

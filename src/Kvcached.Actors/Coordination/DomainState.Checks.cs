@@ -24,12 +24,18 @@ internal sealed partial class DomainState
 
         // What an engine held when an earlier coordinator asked, it may have returned to that one since.
         if (answer.Epoch != Epoch || !_pools.TryGetValue(answer.Pool, out var pool) || pool.Owner != answer.Session
-            || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
+            || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Lost))
         {
             return;
         }
 
         pool.IsKnownToOwner = true;
+        if (pool.Phase == PoolPhase.Lost)
+        {
+            // It has yet to close it.
+            return;
+        }
+
         foreach (var extent in answer.Held.IsDefault ? [] : answer.Held)
         {
             pool.Unconfirmed.Settle(extent);
@@ -49,7 +55,7 @@ internal sealed partial class DomainState
     private void CheckUnconfirmed(PoolState pool)
     {
         var unconfirmed = pool.Unconfirmed;
-        if ((unconfirmed.Count == 0 && pool.IsKnownToOwner) || pool.Owner == default || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped)
+        if ((unconfirmed.Count == 0 && pool.IsKnownToOwner) || pool.Owner == default || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Lost)
             || (unconfirmed.AskedAt is { } askedAt && _now - askedAt < _settings.ResendInterval))
         {
             return;

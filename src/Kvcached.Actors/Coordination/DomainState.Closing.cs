@@ -58,6 +58,7 @@ internal sealed partial class DomainState
         pool.PhaseDeadlineAt = _now + _settings.OpenDeadline;
         pool.PhaseAwaiting = RankSet.Empty(pool.RankCount);
         pool.OrphanedUntil = null;
+        pool.AwaitedHosts.Clear();
         if (because is not null && pool.Owner != default)
         {
             _port.ToEngine(pool.Owner, new EngineProtocol.PoolWithdrawn(pool.Owner, pool.Id, because));

@@ -34,19 +34,16 @@ internal sealed partial class DomainState
     /// <summary>False when the request must go on waiting.</summary>
     private bool TryStartOrRefuse(PoolState pool, PendingAllocation waiting)
     {
-        // A grant that an earlier coordinator made, and whose answer was lost, is still in the ranks' tables.
-        var granted = pool.InheritedBy(waiting.Request.Session, waiting.Request.Request);
-        if (granted.Length > 0)
+        if (TryAnswerInherited(pool, waiting.Request))
         {
             EndHead(pool);
-            Answer(new EngineProtocol.PagesAllocated(waiting.Request.Session, waiting.Request.Request, pool.Id, granted));
             return true;
         }
 
         if (RanksOf(pool).Unavailable is { } gpu)
         {
             EndHead(pool);
-            Refuse(waiting.Request, RefusalReason.RankUnavailable, $"{gpu} can't be reached, or is still recovering; no page is granted that one rank of {pool.Id} doesn't have.");
+            Refuse(waiting.Request, RefusalReason.RankUnavailable, $"{WhyUnavailable(gpu)}; no page is granted that one rank of {pool.Id} doesn't have.");
             return true;
         }
 
@@ -180,7 +177,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Recovering or PoolPhase.Reopening)
+        if (RanksOf(pool).Views[rank]?.Incarnation != answer.Incarnation || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
         {
             // What counts is sent again, and answered again, when the pool is ready.
             return;

@@ -23,7 +23,7 @@ internal sealed partial class DomainState
             }
         }
 
-        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
+        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Stranded).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
     }
 
     /// <summary>Every page id that is taken is in the table, leaving or in flight, and every GPU's account says as much.</summary>
@@ -37,7 +37,7 @@ internal sealed partial class DomainState
             return $"{pool.Id} has taken {string.Join(", ", taken)} but knows of {string.Join(", ", known)}.";
         }
 
-        for (var rank = 0; rank < pool.RankCount; rank++)
+        foreach (var rank in Enumerable.Range(0, pool.RankCount).Where(r => !pool.AwaitedHosts.ContainsKey(r)))
         {
             var used = pool.BytesOn(rank, [.. pool.Table.Enumerate(), .. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank) && !pool.Leaving.IsQuarantinedOn(e, rank))]);
             var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsQuarantinedOn(e, rank))]);
@@ -63,10 +63,24 @@ internal sealed partial class DomainState
         return new DomainProtocol.PoolDescription(
             pool.Id, pool.Spec.Name,
             _sessions.TryGetValue(pool.Owner, out var session) ? session.EngineName : string.Empty,
-            pool.OrphanedUntil is null ? pool.Phase.ToString().ToLowerInvariant() : "orphaned", pool.Gpus,
+            pool.OrphanedUntil is null || pool.Phase == PoolPhase.Stranded ? pool.Phase.ToString().ToLowerInvariant() : "orphaned", pool.Gpus,
             mapped.Sum(e => e.PageCount), pool.Spec.Geometry.VirtualPageCounts.Sum(count => (long)count), mapped.Length,
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, mapped))],
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, warm))],
-            pool.Spec.LimitBytes, pool.Spec.FloorBytes, pool.Spec.Weight, pool.Seq, pool.Table.Digest.ToString());
+            pool.Spec.LimitBytes, pool.Spec.FloorBytes, pool.Spec.Weight, pool.Seq, pool.Table.Digest.ToString())
+        {
+            Awaited = DescribeAwaited(pool),
+        };
     }
+
+    /// <summary>What a pool waits for that grants nothing; empty for others.</summary>
+    private string DescribeAwaited(PoolState pool) => pool.Phase switch
+    {
+        PoolPhase.Stranded => string.Join(". ", pool.AwaitedHosts.Keys.Select(rank => DescribeAwaited(pool, rank))),
+        PoolPhase.Recovering when FindAwaited(pool) is { } gpu => WhyUnavailable(gpu),
+        PoolPhase.Recovering => $"{string.Join(", ", pool.Gpus.Where((_, rank) => !pool.Reports.ContainsKey(rank)))} to say what it holds, for {Max(pool.PhaseDeadlineAt - _now, TimeSpan.Zero).TotalSeconds:0.#} s more",
+        PoolPhase.Lost when pool.IsOverdue => "its engine to close it, or its workers to end; what is left of it is quarantined",
+        PoolPhase.Lost => $"its engine to end its steps and close it, for {Max(pool.PhaseDeadlineAt - _now, TimeSpan.Zero).TotalSeconds:0.#} s more",
+        _ => string.Empty,
+    };
 }

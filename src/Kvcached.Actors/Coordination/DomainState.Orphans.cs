@@ -12,25 +12,21 @@ internal sealed partial class DomainState
 {
     private bool CanBeOrphaned(PoolState pool) =>
         _settings.ReopenWindow > TimeSpan.Zero
-        && pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering;
+        && pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering or PoolPhase.Stranded;
 
     /// <summary>True when an orphan is asked for that can't change hands at this moment: its engine asks again.</summary>
     private bool IsOrphanAtWork(EngineProtocol.OpenPool open) =>
         open.Spec?.Name is { } name && _poolNames.TryGetValue(name, out var id) && _pools[id] is { OrphanedUntil: not null } pool && pool.Spec == open.Spec
-        && (pool.Phase != PoolPhase.Ready || pool.Flight is not null);
+        && pool.Phase != PoolPhase.Stranded && (pool.Phase != PoolPhase.Ready || pool.Flight is not null);
 
     /// <summary>Its session is over. What is under way is finished; the session hears that the pool isn't its own any more.</summary>
     private void Orphan(PoolState pool, Refusal because)
     {
-        foreach (var waiting in pool.Allocations)
+        foreach (var waiting in TakeWaiting(pool))
         {
             Refuse(waiting.Request, because);
         }
 
-        pool.Allocations.Clear();
-        StopWaitingForMemory(pool);
-        DropRevokesOf(pool);
-        pool.Warm = [];
         _port.ToEngine(pool.Owner, new EngineProtocol.PoolWithdrawn(pool.Owner, pool.Id, because));
         if (pool.Phase == PoolPhase.Reopening)
         {

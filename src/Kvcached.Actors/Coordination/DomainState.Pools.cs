@@ -57,6 +57,10 @@ internal sealed partial class DomainState
                 Pump(pool);
             }
         }
+        else if (pool.Phase == PoolPhase.Lost && !answer.IsOpen)
+        {
+            LetGoOfLost(pool, rank);
+        }
         else if (pool.Phase == PoolPhase.Closing && !answer.IsOpen && pool.PhaseAwaiting.Remove(rank))
         {
             LetGo(pool, rank);
@@ -67,6 +71,12 @@ internal sealed partial class DomainState
 
     private void OpenPool(EngineProtocol.OpenPool request, SessionState session)
     {
+        if (FindStranded(request.Spec) is { } stranded)
+        {
+            Refuse(request, WhyStranded(stranded));
+            return;
+        }
+
         if (FindSpecProblem(request.Spec) is { } problem)
         {
             Refuse(request, problem);
@@ -89,7 +99,9 @@ internal sealed partial class DomainState
                 return;
             }
 
-            Refuse(request, RefusalReason.NameInUse, $"Pool '{spec.Name}' is open in this domain ({other.Id}, {NameOfEngine(other.Owner)}, {other.Phase}). Choose another name, or close it first.");
+            Refuse(request, RefusalReason.NameInUse, other.Phase == PoolPhase.Lost
+                ? $"Pool '{spec.Name}' ({other.Id}, {NameOfEngine(other.Owner)}) lost its memory and isn't closed yet. Close it first, or choose another name."
+                : $"Pool '{spec.Name}' is open in this domain ({other.Id}, {NameOfEngine(other.Owner)}, {other.Phase}). Choose another name, or close it first.");
             return;
         }
 
@@ -170,7 +182,7 @@ internal sealed partial class DomainState
 
             if (!view.IsAvailable)
             {
-                return new Refusal(RefusalReason.RankUnavailable, $"The host of {rank.Gpu} can't be reached, or is still recovering. Try again.");
+                return new Refusal(RefusalReason.RankUnavailable, $"{WhyUnavailable(rank.Gpu)}. Try again.");
             }
 
             granularity = Math.Max(granularity, view.GranularityBytes);
@@ -208,6 +220,11 @@ internal sealed partial class DomainState
         else if (pool.Phase == PoolPhase.Reopening && _now >= pool.PhaseDeadlineAt)
         {
             GiveUpReopening(pool);
+        }
+        else if (pool.Phase == PoolPhase.Recovering && FindAwaited(pool) is not null)
+        {
+            // What it reports once it is done comes a while later.
+            pool.PhaseDeadlineAt = Max(pool.PhaseDeadlineAt, _now + _settings.RecoveryDeadline);
         }
         else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt)
         {

@@ -46,7 +46,8 @@ internal sealed partial class DomainState
             if (known.Incarnation == registration.Incarnation)
             {
                 SetReachable(known, true);
-                if (!known.HasReported)
+                known.Awaited = registration.IsRecovering ? registration.Awaited : null;
+                if (!known.HasReported && known.Awaited is null)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
                 }
@@ -59,7 +60,10 @@ internal sealed partial class DomainState
 
         _ranks[registration.Gpu] = new RankView(registration, address);
         _ranksVersion++;
-        _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
+        if (!registration.IsRecovering)
+        {
+            _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
+        }
     }
 
     /// <summary>A rank says what it holds, in answer to <see cref="RankProtocol.ReportRank"/>.</summary>
@@ -79,22 +83,34 @@ internal sealed partial class DomainState
 
         view.HasReported = true;
         _ranksVersion++;
+
+        // Nobody is served from what isn't on the accounts yet.
+        _isServingWaiters = true;
         foreach (var pool in report.Pools)
         {
             TakeReport(view, pool);
         }
 
+        _isServingWaiters = false;
+
         // A pool that this coordinator has open there but that the rank doesn't know is lost with the rank's memory of it.
         foreach (var pool in _pools.Values.ToArray())
         {
             var isMissing = pool.RankOf(report.Gpu) >= 0 && report.Pools.All(p => p.Pool != pool.Id);
-            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering))
+            if (isMissing && (pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Recovering or PoolPhase.Stranded))
             {
                 Withdraw(pool, $"{report.Gpu} doesn't hold it any more");
             }
 
+            if (isMissing && pool.Phase == PoolPhase.Lost)
+            {
+                LetGoOfLost(pool, pool.RankOf(report.Gpu));
+            }
+
             Pump(pool);
         }
+
+        MemoryWasFreed();
     }
 
     /// <summary>The rank's node can't be reached, or can again. Nothing is granted without it meanwhile.</summary>
@@ -111,7 +127,7 @@ internal sealed partial class DomainState
         }
     }
 
-    /// <summary>The rank's process is gone, and with it the memory of every pool that it mapped for.</summary>
+    /// <summary>The rank's process is gone, and with it the memory of every pool that it mapped itself; what workers have mapped is kept by them.</summary>
     public void RankLost(TimeSpan now, GpuId gpu, HostIncarnation incarnation, string why)
     {
         _now = now;
@@ -133,6 +149,10 @@ internal sealed partial class DomainState
             else if (pool.Phase == PoolPhase.Opening)
             {
                 FailOpening(pool, new Refusal(RefusalReason.RankUnavailable, $"The host of {gpu} ended while pool '{pool.Spec.Name}' was being opened."));
+            }
+            else if (pool.NeedsWorkers)
+            {
+                Strand(pool, pool.RankOf(gpu));
             }
             else
             {
@@ -158,7 +178,7 @@ internal sealed partial class DomainState
 
         // A rank that has closed the pool has no account of it any more; its last words may come late.
         if (IsCurrent(reply.Gpu, reply.Incarnation) && _pools.TryGetValue(reply.Pool, out var pool) && !reply.Extents.IsDefault
-            && pool.Phase != PoolPhase.Closing && pool.RankOf(reply.Gpu) is var rank and >= 0)
+            && pool.Phase is not (PoolPhase.Closing or PoolPhase.Lost) && pool.RankOf(reply.Gpu) is var rank and >= 0 && !pool.AwaitedHosts.ContainsKey(rank))
         {
             SettleLeaving(pool, rank, reply.Extents, []);
             MemoryWasFreed();
@@ -208,7 +228,22 @@ internal sealed partial class DomainState
 
     private bool IsCurrent(GpuId gpu, HostIncarnation incarnation) => _ranks.TryGetValue(gpu, out var view) && view.Incarnation == incarnation;
 
+    /// <summary>
+    /// The pool's data is gone. Its engine is told; what its workers have mapped is left to them until it is quiet, the rest is released at once.
+    /// </summary>
     private void Withdraw(PoolState pool, string why)
+    {
+        if (pool.NeedsWorkers && pool.Owner != default && MayBeInUse(pool))
+        {
+            Lose(pool, why);
+        }
+        else
+        {
+            WithdrawNow(pool, why);
+        }
+    }
+
+    private void WithdrawNow(PoolState pool, string why)
     {
         _port.Warn($"{pool.Id} ('{pool.Spec.Name}') is withdrawn: {why}");
         BeginClosing(pool, null, new Refusal(RefusalReason.PoolLost, $"Pool '{pool.Spec.Name}' lost its memory: {why}. Its blocks are gone; open it anew."));

@@ -9,7 +9,7 @@ internal sealed partial class DomainState
 {
     private void Allocate(EngineProtocol.AllocatePages request, SessionState session)
     {
-        if (!TryFindOwnPool(request, request.Pool, session, out var pool))
+        if (!TryFindOwnPool(request, request.Pool, session, out var pool) || IsRefusedAsLost(request, pool))
         {
             return;
         }
@@ -33,6 +33,12 @@ internal sealed partial class DomainState
             return;
         }
 
+        if (pool.Phase == PoolPhase.Stranded)
+        {
+            RefuseStranded(pool, request);
+            return;
+        }
+
         if (pool.Allocations.Count >= _settings.MaxWaitingRequestsPerPool)
         {
             Refuse(request, RefusalReason.Busy, $"{pool.Allocations.Count} requests wait for {pool.Id} already. Ask for more pages at once, less often.");
@@ -45,7 +51,7 @@ internal sealed partial class DomainState
 
     private void Free(EngineProtocol.FreeExtents request, SessionState session)
     {
-        if (!TryFindOwnPool(request, request.Pool, session, out var pool))
+        if (!TryFindOwnPool(request, request.Pool, session, out var pool) || IsRefusedAsLost(request, pool))
         {
             return;
         }
@@ -74,6 +80,27 @@ internal sealed partial class DomainState
 
         EnqueueFree(pool, new PendingFree(request, request.Extents, request.Fence, _now));
         Pump(pool);
+    }
+
+    private bool IsRefusedAsLost(EngineProtocol.IRequest request, PoolState pool)
+    {
+        if (pool.Loss is { } loss)
+        {
+            Refuse(request, loss);
+        }
+
+        return pool.Loss is not null;
+    }
+
+    /// <summary>All that wait for pages, who don't any more.</summary>
+    private PendingAllocation[] TakeWaiting(PoolState pool)
+    {
+        PendingAllocation[] waiting = [.. pool.Allocations];
+        pool.Allocations.Clear();
+        DropRevokesOf(pool);
+        pool.Warm = [];
+        StopWaitingForMemory(pool);
+        return waiting;
     }
 
     private static bool IsBeingFreed(PoolState pool, Extent extent)
@@ -133,6 +160,11 @@ internal sealed partial class DomainState
         if (isHead && pool.IsWaitingForMemory)
         {
             return OutOfMemory(pool, waiting);
+        }
+
+        if (FindAwaited(pool) is { } awaited)
+        {
+            return new Refusal(RefusalReason.RankUnavailable, $"{WhyUnavailable(awaited)}. It wasn't done within {waiting.Request.Deadline.TotalMilliseconds:0} ms. Try again.");
         }
 
         if (pool.Phase != PoolPhase.Recovering && RanksOf(pool).Unavailable is { } gpu)

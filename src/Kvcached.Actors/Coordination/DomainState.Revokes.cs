@@ -18,7 +18,7 @@ internal sealed partial class DomainState
     public void RevokeAnswered(TimeSpan now, EngineProtocol.RevokeAnswered answer)
     {
         _now = now;
-        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.Owner != answer.Session || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped))
+        if (!_pools.TryGetValue(answer.Pool, out var pool) || pool.Owner != answer.Session || pool.Phase is not (PoolPhase.Ready or PoolPhase.Stopped or PoolPhase.Stranded))
         {
             return;
         }
@@ -134,8 +134,9 @@ internal sealed partial class DomainState
 
         foreach (var pool in _pools.Values)
         {
+            // What waits for a host, or for an engine to be quiet, may take any time.
             var rank = pool.RankOf(gpu);
-            if (rank < 0)
+            if (rank < 0 || pool.Phase is PoolPhase.Stranded or PoolPhase.Lost)
             {
                 continue;
             }

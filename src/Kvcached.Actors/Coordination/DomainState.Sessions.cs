@@ -138,7 +138,7 @@ internal sealed partial class DomainState
             pool.WarmReportedAt = now;
             MemoryWasFreed();
         }
-        else if (!IsSettling)
+        else if (!MayHearOfPools)
         {
             // It wasn't told, or the message was lost.
             _port.ToEngine(report.Session, new EngineProtocol.PoolWithdrawn(report.Session, report.Pool, new Refusal(
@@ -171,7 +171,10 @@ internal sealed partial class DomainState
         }
     }
 
-    private bool MayTurnUp(PoolId pool, bool isKnownSession) => IsSettling && (!isKnownSession || !IsOwnId(pool)) && !_closedPools.Contains(pool);
+    /// <summary>Also while a host takes over what its workers have kept, which may be any earlier pool, however long that takes.</summary>
+    private bool MayHearOfPools => IsSettling || _ranks.Values.Any(r => r.Awaited is not null);
+
+    private bool MayTurnUp(PoolId pool, bool isKnownSession) => MayHearOfPools && (!isKnownSession || !IsOwnId(pool)) && !_closedPools.Contains(pool);
 
     private bool TryFindOwnPool(EngineProtocol.IRequest request, PoolId id, SessionState session, out PoolState pool)
     {

@@ -19,23 +19,30 @@ internal sealed partial class DomainState
         }
 
         _port.Warn($"{pool.Id} ('{pool.Spec.Name}') is stopped, its table is installed anew: {why}");
-        if (pool.Flight is { } flight)
-        {
-            if (flight.Allocation is { } allocation)
-            {
-                Refuse(allocation.Request, RefusalReason.PoolStopped, $"The ranks of {pool.Id} disagreed ({why}); its table is being installed anew. Try again.");
-                CommitReservation(pool, flight.Decision.Extents);
-                foreach (var extent in flight.Decision.Extents)
-                {
-                    pool.Leaving.Add(extent);
-                }
-            }
+        EndFlight(pool, new Refusal(RefusalReason.PoolStopped, $"The ranks of {pool.Id} disagreed ({why}); its table is being installed anew. Try again."));
+        InstallTable(pool);
+    }
 
-            AnswerFreed(pool, flight.Free);
-            pool.Flight = null;
+    /// <summary>The decision in flight is over, whichever ranks have carried it out: a map is refused and leaves again, a return stays returned.</summary>
+    private void EndFlight(PoolState pool, Refusal because)
+    {
+        if (pool.Flight is not { } flight)
+        {
+            return;
         }
 
-        InstallTable(pool);
+        pool.Flight = null;
+        if (flight.Allocation is { } allocation)
+        {
+            Refuse(allocation.Request, because);
+            CommitReservation(pool, flight.Decision.Extents);
+            foreach (var extent in flight.Decision.Extents)
+            {
+                pool.Leaving.Add(extent);
+            }
+        }
+
+        AnswerFreed(pool, flight.Free);
     }
 
     private void InstallTable(PoolState pool)
@@ -106,6 +113,15 @@ internal sealed partial class DomainState
         }
 
         var rank = pool.RankOf(view.Gpu);
+        TakeReport(view, pool, rank, report);
+        if (pool.Phase == PoolPhase.Lost && rank >= 0)
+        {
+            HoldLost(pool, rank, report);
+        }
+    }
+
+    private void TakeReport(RankView view, PoolState pool, int rank, RankPoolReport report)
+    {
         if (pool.Phase == PoolPhase.Closing)
         {
             // It was not here when the others were told.
@@ -139,6 +155,10 @@ internal sealed partial class DomainState
                 Withdraw(pool, $"{without} doesn't hold it");
             }
         }
+        else if (pool.AwaitedHosts.ContainsKey(rank))
+        {
+            TakeBack(pool, rank, view, report);
+        }
         else if (rank >= 0 && pool.Phase == PoolPhase.Ready && (report.Epoch != Epoch || report.LastSeq < pool.Progress[rank].AnsweredThrough))
         {
             Stop(pool, $"{view.Gpu} came back with an older table");
@@ -166,9 +186,12 @@ internal sealed partial class DomainState
             }
         }
 
+        // A rank that has taken its extents over from its worker doesn't know whose requests they answered; another may.
+        var answered = pool.Reports.Values.SelectMany(report => report.Entries).Where(entry => entry.Request != default)
+            .DistinctBy(entry => entry.Extent).ToDictionary(entry => entry.Extent);
         foreach (var entry in common.Values)
         {
-            pool.Restore(entry);
+            pool.Restore(answered.GetValueOrDefault(entry.Extent, entry));
         }
 
         pool.IsKnownToOwner = false;
@@ -213,22 +236,20 @@ internal sealed partial class DomainState
         return true;
     }
 
-    private bool TryRestoreLedgers(PoolState pool)
+    private bool TryRestoreLedgers(PoolState pool) => Enumerable.Range(0, pool.RankCount).All(rank => TryRestoreLedger(pool, rank));
+
+    /// <summary>Opens the pool's account on one rank, where all that isn't in the table counts as quarantined.</summary>
+    private bool TryRestoreLedger(PoolState pool, int rank)
     {
-        // Its accounts are opened only now.
         pool.Ranks = null;
-        for (var rank = 0; rank < pool.RankCount; rank++)
+        var view = _ranks[pool.Gpus[rank]];
+        var used = pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
+        var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank))]);
+        if (!view.Ledger.TryAdmit(pool.Id, EffectiveLimit(pool.Spec, view), pool.Spec.FloorBytes, pool.Spec.Weight, out var refusal)
+            || !view.Ledger.TryRestore(pool.Id, used, quarantined, out refusal))
         {
-            var view = _ranks[pool.Gpus[rank]];
-            var limit = EffectiveLimit(pool.Spec, view);
-            var used = pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
-            var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank))]);
-            if (!view.Ledger.TryAdmit(pool.Id, limit, pool.Spec.FloorBytes, pool.Spec.Weight, out var refusal)
-                || !view.Ledger.TryRestore(pool.Id, used, quarantined, out refusal))
-            {
-                Withdraw(pool, $"{view.Gpu} can't account for it: {refusal}");
-                return false;
-            }
+            Withdraw(pool, $"{view.Gpu} can't account for it: {refusal}");
+            return false;
         }
 
         return true;

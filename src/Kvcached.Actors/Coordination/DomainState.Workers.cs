@@ -41,16 +41,17 @@ internal sealed partial class DomainState
 
     private void ExpireWorkers(PoolState pool)
     {
-        if (!pool.NeedsWorkers || pool.Phase is PoolPhase.Opening or PoolPhase.Closing)
+        if (!pool.NeedsWorkers || pool.Phase is PoolPhase.Opening or PoolPhase.Closing or PoolPhase.Lost)
         {
             return;
         }
 
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            if (pool.Workers[rank].GoneAt is { } since && _now - since >= _settings.ReattachWindow)
+            // Of one whose host has ended nothing is known.
+            if (!pool.AwaitedHosts.ContainsKey(rank) && pool.Workers[rank].GoneAt is { } since && _now - since >= _settings.ReattachWindow)
             {
-                Withdraw(pool, $"its worker of rank {rank} on {pool.Gpus[rank]} has gone, and none attached within {_settings.ReattachWindow.TotalSeconds:0.#} s");
+                WithdrawNow(pool, $"its worker of rank {rank} on {pool.Gpus[rank]} has gone, and none attached within {_settings.ReattachWindow.TotalSeconds:0.#} s");
                 return;
             }
         }

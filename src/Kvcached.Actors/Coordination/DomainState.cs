@@ -60,6 +60,8 @@ internal sealed partial class DomainState
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);
+            ExpireStranded(pool);
+            FollowLost(pool);
             ExpireOrphan(pool);
             ExpireWorkers(pool);
             ExpireFlight(pool);

@@ -18,6 +18,12 @@ internal enum PoolPhase
     /// <summary>Decisions may be made.</summary>
     Ready,
 
+    /// <summary>The host of a rank has ended, but not the worker that has its pages mapped: the host is awaited.</summary>
+    Stranded,
+
+    /// <summary>A rank's memory is gone; nothing of the rest is unmapped before its engine has closed it.</summary>
+    Lost,
+
     /// <summary>Its ranks are releasing it.</summary>
     Closing,
 }

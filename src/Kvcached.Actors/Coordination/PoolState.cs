@@ -118,6 +118,18 @@ internal sealed class PoolState
     /// <summary>Ranks that must still answer for the present phase to end.</summary>
     public RankSet PhaseAwaiting { get; set; } = RankSet.Empty(1);
 
+    /// <summary>Ranks whose host has ended and is to come back, by rank number.</summary>
+    public SortedDictionary<int, AwaitedHost> AwaitedHosts { get; } = [];
+
+    /// <summary>What its owner is told of its loss; null while nothing of it is lost.</summary>
+    public Refusal? Loss { get; set; }
+
+    /// <summary>When its owner was last told.</summary>
+    public TimeSpan AnnouncedAt { get; set; }
+
+    /// <summary>True when it is lost, and its owner hasn't closed it in time.</summary>
+    public bool IsOverdue { get; set; }
+
     /// <summary>What each rank reported to a new coordinator.</summary>
     public Dictionary<int, RankPoolReport> Reports { get; } = [];
 
@@ -194,6 +206,10 @@ internal sealed class PoolState
         _origins.TryGetValue((extent.Group, extent.First.Value), out var entry) && entry.Extent == extent && entry.Session == Owner ? entry.Request : default;
 
     public ImmutableArray<TableEntry> Entries() => [.. _origins.Values];
+
+    /// <param name="Since">When the host was found to have ended.</param>
+    /// <param name="Until">When it must have made itself known again.</param>
+    internal readonly record struct AwaitedHost(TimeSpan Since, TimeSpan Until);
 
     /// <summary>The worker of one rank, as its rank tells.</summary>
     internal struct WorkerView

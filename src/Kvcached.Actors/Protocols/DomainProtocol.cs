@@ -41,7 +41,7 @@ public static class DomainProtocol
     /// <param name="Pool">The pool.</param>
     /// <param name="Name">Its name.</param>
     /// <param name="EngineName">Who opened it.</param>
-    /// <param name="State"><c>opening</c>, <c>reopening</c>, <c>recovering</c>, <c>ready</c>, <c>stopped</c>, <c>closing</c>, or <c>orphaned</c> while another session may take it over.</param>
+    /// <param name="State"><c>opening</c>, <c>reopening</c>, <c>recovering</c>, <c>ready</c>, <c>stopped</c>, <c>stranded</c> (a host ended and is awaited), <c>lost</c> (its engine is to close it), <c>closing</c>, or <c>orphaned</c> while another session may take it over.</param>
     /// <param name="Gpus">Its GPUs in rank order.</param>
     /// <param name="MappedPageCount">Pages mapped on every rank.</param>
     /// <param name="VirtualPageCount">Pages that it has room for.</param>
@@ -55,7 +55,11 @@ public static class DomainProtocol
     /// <param name="Digest">Digest of its table, as 32 hexadecimal digits.</param>
     public sealed record PoolDescription(
         PoolId Pool, string Name, string EngineName, string State, ImmutableArray<GpuId> Gpus, int MappedPageCount, long VirtualPageCount,
-        int ExtentCount, ImmutableArray<long> MappedBytes, ImmutableArray<long> WarmBytes, long LimitBytes, long FloorBytes, int Weight, long Seq, string Digest);
+        int ExtentCount, ImmutableArray<long> MappedBytes, ImmutableArray<long> WarmBytes, long LimitBytes, long FloorBytes, int Weight, long Seq, string Digest)
+    {
+        /// <summary>For people: whom or what it waits for while it grants nothing, and how long; empty when it doesn't.</summary>
+        public string Awaited { get; init; } = string.Empty;
+    }
 
     /// <param name="Decisions">Decisions sent.</param>
     /// <param name="Maps">Map decisions granted.</param>

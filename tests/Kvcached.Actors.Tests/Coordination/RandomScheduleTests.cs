@@ -45,6 +45,12 @@ public class RandomScheduleTests
         RestartEngine,
         TakeOverPool,
         RefuseThenTakeOver,
+        KillHost,
+        ReviveHost,
+        RecoverHost,
+        EndKeeper,
+        KillHostAndCoordinator,
+        NeverCloses,
     }
 
     private static readonly Gen<(Act Act, int A, int B)> AnyStep = Gen.Frequency(
@@ -52,7 +58,9 @@ public class RandomScheduleTests
         (4, Gen.Const(Act.Hold)), (6, Gen.Const(Act.Pass)), (2, Gen.Const(Act.RefuseMaps)), (2, Gen.Const(Act.Stick)), (1, Gen.Const(Act.WrongDigest)),
         (3, Gen.Const(Act.ReportWarm)), (1, Gen.Const(Act.Mute)), (1, Gen.Const(Act.Reopen)), (1, Gen.Const(Act.Unreachable)), (1, Gen.Const(Act.TakeOver)),
         (1, Gen.Const(Act.RestartRank)), (4, Gen.Const(Act.AttachWorkers)), (2, Gen.Const(Act.LoseWorker)), (1, Gen.Const(Act.RestartEngine)),
-        (2, Gen.Const(Act.TakeOverPool)), (1, Gen.Const(Act.RefuseThenTakeOver)))
+        (2, Gen.Const(Act.TakeOverPool)), (1, Gen.Const(Act.RefuseThenTakeOver)),
+        (3, Gen.Const(Act.KillHost)), (4, Gen.Const(Act.ReviveHost)), (4, Gen.Const(Act.RecoverHost)), (1, Gen.Const(Act.EndKeeper)),
+        (1, Gen.Const(Act.KillHostAndCoordinator)), (1, Gen.Const(Act.NeverCloses)))
         .SelectMany(act => Gen.Select(Gen.Const(act), Gen.Int[0, 999], Gen.Int[0, 999]));
 
     private static readonly Gen<(int Ranks, (Act Act, int A, int B)[] Steps)> AnySchedule = Gen.Select(Gen.Int[1, 3], AnyStep.Array[1, 60]);
@@ -65,7 +73,7 @@ public class RandomScheduleTests
     {
         var windows = TimeSpan.FromSeconds(8);
         var domain = new SimulatedDomain(
-            rankCount, capacityPages: 24, new CoordinatorSettings { Domain = SimulatedDomain.Name, ReopenWindow = windows, ReattachWindow = windows });
+            rankCount, capacityPages: 24, new CoordinatorSettings { Domain = SimulatedDomain.Name, ReopenWindow = windows, ReattachWindow = windows, HostReturnWindow = windows, QuiesceWindow = windows / 2 });
         for (var i = 0; i < EngineCount; i++)
         {
             Open(domain, domain.AddEngine($"e{i}"), i);
@@ -178,6 +186,25 @@ public class RandomScheduleTests
             case Act.RefuseThenTakeOver when Pick(engine.Held, b) is { Value: not null } pool:
                 RefuseThenTakeOver(domain, engine, pool.Key, b);
                 break;
+            case Act.KillHost when !rank.IsDown:
+                domain.KillHost(a % domain.Ranks.Count, isNoticed: b % 2 == 0);
+                break;
+            case Act.KillHostAndCoordinator when !rank.IsDown:
+                domain.KillHost(a % domain.Ranks.Count, isNoticed: false);
+                domain.TakeOver();
+                break;
+            case Act.ReviveHost when rank.IsDown:
+                domain.ReviveHost(a % domain.Ranks.Count);
+                break;
+            case Act.RecoverHost when rank.IsRecovering:
+                domain.RecoverHost(a % domain.Ranks.Count);
+                break;
+            case Act.EndKeeper when Pick(rank.Pools, b) is { Value: not null } kept:
+                rank.EndKeeper(kept.Key);
+                break;
+            case Act.NeverCloses:
+                engine.ClosesLost = b % 2 == 0;
+                break;
             case Act.RestartRank when b % 4 == 0:
                 domain.RestartRank(a % domain.Ranks.Count);
                 break;
@@ -245,7 +272,7 @@ public class RandomScheduleTests
     }
 
     private static (int Rank, PoolId Pool)[] WorkerPools(SimulatedDomain domain) =>
-        [.. domain.Ranks.SelectMany((rank, index) => rank.Pools.Where(p => p.Value.NeedsWorker).Select(p => (index, p.Key)))];
+        [.. domain.Ranks.SelectMany((rank, index) => rank.Pools.Where(p => p.Value.NeedsWorker && !rank.IsDown && !rank.IsRecovering).Select(p => (index, p.Key)))];
 
     /// <summary>Pools over all ranks, or over some: they overlap on GPUs.</summary>
     private static void Open(SimulatedDomain domain, SimulatedEngine engine, int choice)
@@ -254,11 +281,11 @@ public class RandomScheduleTests
         var first = choice % gpus.Length;
         engine.Open(TestPools.Spec(
             $"{engine.Name}-{choice % 2}", choice % 3 == 0 ? gpus : gpus[first..], virtualPages: 32, limitBytes: choice % 4 == 1 ? 16 * TestPools.PageBytes : 0,
-            floorBytes: choice % 4 == 2 ? 4 * TestPools.PageBytes : 0) with { Target = choice % 5 == 1 ? PoolTarget.Worker : PoolTarget.Host });
+            floorBytes: choice % 4 == 2 ? 4 * TestPools.PageBytes : 0) with { Target = choice % 5 < 3 ? PoolTarget.Worker : PoolTarget.Host });
         domain.Settle();
     }
 
-    private static KeyValuePair<PoolId, HashSet<Core.Paging.Extent>> Pick(Dictionary<PoolId, HashSet<Core.Paging.Extent>> held, int index) =>
+    private static KeyValuePair<PoolId, T> Pick<T>(Dictionary<PoolId, T> held, int index) =>
         held.Count == 0 ? default : held.OrderBy(h => h.Key).ElementAt(index % held.Count);
 
     private static string Print((int Ranks, (Act Act, int A, int B)[] Steps) schedule)

@@ -48,6 +48,9 @@ internal sealed class Link(string name)
         }
     }
 
+    /// <summary>What is on its way is lost with whom it is for.</summary>
+    public void Clear() => _messages.Clear();
+
     public object Take() => _messages.Dequeue();
 
     public void Heal()

@@ -1,4 +1,7 @@
+using Kvcached.Actors.Protocols;
+using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
+using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Tests.Coordination.Simulation;
 
@@ -8,13 +11,34 @@ internal static class QuietRules
     /// <summary>Every rank has these extents mapped, and all show the same table.</summary>
     public static void CheckGrant(SimulatedDomain domain, EngineProtocol.PagesAllocated granted)
     {
-        var holders = domain.Ranks.Where(r => r.Pools.ContainsKey(granted.Pool)).Select(r => (r.Gpu, Pool: r.Pools[granted.Pool])).ToArray();
+        var holders = domain.Ranks.Where(r => r.Pools.ContainsKey(granted.Pool)).Select(r => (r.Gpu, IsAway: r.IsDown || r.IsRecovering, Pool: r.Pools[granted.Pool])).ToArray();
         var expected = holders.Length == 0 ? 0 : holders[0].Pool.Replica.Spec.Geometry.Ranks.Length;
         Require(holders.Length == expected && expected > 0, $"{granted} was told when {holders.Length} of {expected} ranks had the pool.");
-        foreach (var (gpu, pool) in holders)
+        var shown = holders.FirstOrDefault(h => !h.IsAway).Pool;
+        foreach (var (gpu, isAway, pool) in holders)
         {
             Require(granted.Extents.All(pool.Mapped.Contains), $"{granted.Pool}: {string.Join(", ", granted.Extents)} were told but {gpu} has {string.Join(", ", pool.Mapped)}.");
-            Require(pool.Replica.Table.Digest == holders[0].Pool.Replica.Table.Digest, $"{granted.Pool}: a grant was told while ranks showed different tables.");
+            Require(isAway || pool.Replica.Table.Digest == shown!.Replica.Table.Digest, $"{granted.Pool}: a grant was told while ranks showed different tables.");
+        }
+    }
+
+    /// <summary>Of a lost pool nothing is unmapped where its worker runs, before its engine has closed it.</summary>
+    public static void CheckCommand(SimulatedDomain domain, GpuId gpu, RankProtocol.ICommand command)
+    {
+        foreach (var engine in domain.Engines)
+        {
+            foreach (var (pool, lost) in engine.Lost)
+            {
+                var isUnmapped = command switch
+                {
+                    RankProtocol.CloseRankPool close => close.Pool == pool,
+                    RankProtocol.InstallTable install => install.Pool == pool && !lost.Extents.IsSubsetOf(install.Entries.Select(e => e.Extent)),
+                    RankProtocol.Decide { Decision: { Kind: not DecisionKind.Map } decision } => decision.Pool == pool && lost.Extents.Overlaps(decision.Extents),
+                    _ => false,
+                };
+                var isRunning = domain.Ranks.Single(r => r.Gpu == gpu) is { IsDown: false } rank && rank.Pools.TryGetValue(pool, out var held) && held.Worker == RankWorker.Attached;
+                Require(!isUnmapped || !isRunning, $"{gpu} is told {command}, and the engine of that lost pool still uses it.");
+            }
         }
     }
 

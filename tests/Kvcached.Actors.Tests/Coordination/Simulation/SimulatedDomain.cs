@@ -118,7 +118,44 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         _rankLinks[rank.Gpu].Up.Send(new Mail(new RankProtocol.WorkerChanged(rank.Gpu, rank.Incarnation, pool, worker), Coordinator.Epoch));
     }
 
-    public void Register(SimulatedRank rank) => _rankLinks[rank.Gpu].Up.Send(new Mail(rank.Registration, null));
+    /// <summary>True when the coordinator waits for the pool's engine to close it.</summary>
+    public bool IsLost(PoolId pool) => Coordinator.Describe().Pools.Any(p => p.Pool == pool && p.State == "lost");
+
+    public void Register(SimulatedRank rank)
+    {
+        if (!rank.IsDown)
+        {
+            _rankLinks[rank.Gpu].Up.Send(new Mail(rank.Registration, null));
+        }
+    }
+
+    /// <summary>A host is killed; its workers live on. The coordinator may learn of it at once, or by its next life.</summary>
+    public void KillHost(int index, bool isNoticed)
+    {
+        var rank = Ranks[index];
+        if (isNoticed)
+        {
+            Coordinator.RankLost(Now, rank.Gpu, rank.Incarnation, "its node left the cluster");
+        }
+
+        rank.Kill();
+        _rankLinks[rank.Gpu].Down.Clear();
+        Check();
+    }
+
+    /// <summary>A host that was killed is started again.</summary>
+    public void ReviveHost(int index)
+    {
+        Ranks[index].Revive();
+        Register(Ranks[index]);
+    }
+
+    /// <summary>All workers have handed over what they kept of that host, or have ended.</summary>
+    public void RecoverHost(int index)
+    {
+        Ranks[index].Recover();
+        Register(Ranks[index]);
+    }
 
     /// <summary>The cluster has removed the rank's node; another life of it starts.</summary>
     public void RestartRank(int index)
@@ -138,7 +175,10 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         if (place < 2 * Ranks.Count && place % 2 == 0)
         {
             var (command, epoch) = (Mail)message;
-            Links[place + 1].Send(new Mail(Ranks[place / 2].Handle((RankProtocol.ICommand)command), epoch));
+            if (Ranks[place / 2].Handle((RankProtocol.ICommand)command) is { } reply)
+            {
+                Links[place + 1].Send(new Mail(reply, epoch));
+            }
         }
         else if (place >= 2 * Ranks.Count && place % 2 == 0)
         {
@@ -189,7 +229,7 @@ internal sealed class SimulatedDomain : ICoordinatorPort
                     Register(rank);
                 }
 
-                if (IsDue(HousekeepingInterval, tick))
+                if (IsDue(HousekeepingInterval, tick) && !rank.IsDown && !rank.IsRecovering)
                 {
                     foreach (var news in rank.Housekeep().Concat<RankProtocol.IReply>(rank.WorkerNews()))
                     {
@@ -210,6 +250,24 @@ internal sealed class SimulatedDomain : ICoordinatorPort
             link.Heal();
         }
 
+        foreach (var engine in Engines)
+        {
+            engine.ClosesLost = true;
+        }
+
+        for (var rank = 0; rank < Ranks.Count; rank++)
+        {
+            if (Ranks[rank].IsDown)
+            {
+                ReviveHost(rank);
+            }
+
+            if (Ranks[rank].IsRecovering)
+            {
+                RecoverHost(rank);
+            }
+        }
+
         foreach (var rank in Ranks)
         {
             rank.RefusesMaps = rank.SticksOn = rank.ShowsWrongDigests = 0;
@@ -219,7 +277,11 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         }
     }
 
-    void ICoordinatorPort.ToRank(GpuId gpu, RankProtocol.ICommand command) => _rankLinks[gpu].Down.Send(new Mail(command, command.Epoch));
+    void ICoordinatorPort.ToRank(GpuId gpu, RankProtocol.ICommand command)
+    {
+        QuietRules.CheckCommand(this, gpu, command);
+        _rankLinks[gpu].Down.Send(new Mail(command, command.Epoch));
+    }
 
     void ICoordinatorPort.ToEngine(SessionId session, EngineProtocol.IMessage message)
     {

@@ -9,6 +9,7 @@ namespace Kvcached.Actors.Tests.Coordination.Simulation;
 /// <summary>An engine's side of a session: numbers requests, sends them again until they are answered, and remembers what it holds.</summary>
 internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int number)
 {
+    private static readonly TimeSpan StepsEndAfter = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ResendAfter = TimeSpan.FromSeconds(2);
 
     private readonly SortedDictionary<long, Pending> _pending = [];
@@ -30,6 +31,12 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
     public Dictionary<PoolId, HashSet<Extent>> Held { get; } = [];
 
     public Dictionary<PoolId, Refusal> Withdrawn { get; } = [];
+
+    /// <summary>Pools that lost their memory while steps used them, and since when: it closes them when those have ended.</summary>
+    public Dictionary<PoolId, (TimeSpan Since, HashSet<Extent> Extents)> Lost { get; } = [];
+
+    /// <summary>False for one that never comes to close what it has lost.</summary>
+    public bool ClosesLost { get; set; } = true;
 
     /// <summary>Events that came, in order.</summary>
     public List<EngineProtocol.IEvent> Events { get; } = [];
@@ -59,6 +66,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
         _pending.Clear();
         _opened.Clear();
         Held.Clear();
+        Lost.Clear();
         Ended = null;
         _openedAt = domain.Now;
         Connect();
@@ -82,6 +90,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
     public RequestId Close(PoolId pool)
     {
         Held.Remove(pool);
+        Lost.Remove(pool);
         return Ask((id, acked) => new EngineProtocol.ClosePool(Session, id, acked, pool));
     }
 
@@ -113,6 +122,11 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
         if (Renews && domain.Now - _renewedAt >= TimeSpan.FromSeconds(3))
         {
             Connect();
+        }
+
+        foreach (var pool in Lost.Where(l => ClosesLost && domain.Now - l.Value.Since >= StepsEndAfter).Select(l => l.Key).ToArray())
+        {
+            Close(pool);
         }
 
         foreach (var pending in _pending.Values.Where(p => domain.Now - p.SentAt >= ResendAfter).ToArray())
@@ -148,7 +162,11 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
             case EngineProtocol.PoolWithdrawn withdrawn:
                 Events.Add(withdrawn);
                 Withdrawn[withdrawn.Pool] = withdrawn.Refusal;
-                Held.Remove(withdrawn.Pool);
+                if (Held.Remove(withdrawn.Pool, out var lost) && domain.IsLost(withdrawn.Pool))
+                {
+                    Lost.Add(withdrawn.Pool, (domain.Now, lost));
+                }
+
                 break;
             case EngineProtocol.SessionOpened opened:
                 Events.Add(opened);
@@ -168,6 +186,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
     {
         Ended = why;
         Held.Clear();
+        Lost.Clear();
         _pending.Clear();
     }
 
@@ -253,7 +272,7 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
 
     private void Check(EngineProtocol.CheckExtents check)
     {
-        if (Held.TryGetValue(check.Pool, out var held))
+        if (Held.TryGetValue(check.Pool, out var held) || (Lost.TryGetValue(check.Pool, out var lost) && (held = lost.Extents) is not null))
         {
             domain.FromEngine(this, new EngineProtocol.ExtentsChecked(
                 Session, check.Pool, check.Epoch, [.. check.Extents.Select(e => e.Extent).Where(held.Contains)],

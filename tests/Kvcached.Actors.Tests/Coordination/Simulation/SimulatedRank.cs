@@ -47,20 +47,84 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
 
     public long QuarantinedBytes => Pools.Values.Sum(p => p.Bytes(p.Quarantined));
 
+    /// <summary>True while its host is dead: it hears nothing and says nothing.</summary>
+    public bool IsDown { get; private set; }
+
+    /// <summary>True while workers that outlived its host haven't handed over what they keep: it does nothing yet.</summary>
+    public bool IsRecovering { get; private set; }
+
     public RankProtocol.RegisterRank Registration => new(
-        Gpu, Incarnation, Domain, ActorRefs.Nobody, CapacityBytes, TestPools.PageBytes, "host", "simulated", HighestEpoch);
+        Gpu, Incarnation, Domain, ActorRefs.Nobody, CapacityBytes, TestPools.PageBytes, "host", "simulated", HighestEpoch)
+    {
+        IsRecovering = IsRecovering,
+        Awaited = IsRecovering ? "the workers" : string.Empty,
+    };
+
+    /// <summary>The host is killed. What living workers have mapped is kept by them; all else is gone.</summary>
+    public void Kill()
+    {
+        IsDown = true;
+        IsRecovering = false;
+        _cleared.Clear();
+        foreach (var (id, pool) in Pools.ToArray())
+        {
+            if (pool.IsWorkerAlive)
+            {
+                Pools[id] = pool.Kept();
+            }
+            else
+            {
+                Pools.Remove(id);
+            }
+        }
+    }
+
+    /// <summary>The next life of a host that was killed: it waits for the workers that keep its memory.</summary>
+    public void Revive()
+    {
+        IsDown = false;
+        IsRecovering = Pools.Count > 0;
+        Incarnation = new HostIncarnation(Incarnation.Value + 1);
+    }
+
+    /// <summary>A worker that was to hand over what it keeps has ended: its memory is gone.</summary>
+    public void EndKeeper(PoolId pool)
+    {
+        if (IsDown || IsRecovering)
+        {
+            Pools.Remove(pool);
+        }
+    }
+
+    /// <summary>Every worker has handed over, or has ended.</summary>
+    public void Recover()
+    {
+        IsRecovering = false;
+        foreach (var pool in Pools.Values)
+        {
+            pool.Worker = RankWorker.Attached;
+            pool.IsWorkerOutOfReach = false;
+        }
+    }
 
     /// <summary>The host ends and another one starts: everything is gone.</summary>
     public void Restart()
     {
+        IsDown = IsRecovering = false;
         Incarnation = new HostIncarnation(Incarnation.Value + 1);
         Pools.Clear();
         _cleared.Clear();
         HighestEpoch = default;
     }
 
-    public RankProtocol.IReply Handle(RankProtocol.ICommand command)
+    /// <summary>Its answer; null while it can't give any.</summary>
+    public RankProtocol.IReply? Handle(RankProtocol.ICommand command)
     {
+        if (IsDown || IsRecovering)
+        {
+            return null;
+        }
+
         if (command.Epoch > HighestEpoch)
         {
             HighestEpoch = command.Epoch;
@@ -253,6 +317,25 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
 
         /// <summary>Its worker lives, may write to all that it has mapped, and can't be told to unmap it.</summary>
         public bool IsWorkerOutOfReach { get; set; }
+
+        public bool IsWorkerAlive => NeedsWorker && (Worker == RankWorker.Attached || IsWorkerOutOfReach);
+
+        /// <summary>What a worker keeps of the pool when its host dies: whatever it has mapped, of which nobody knows whose request it was.</summary>
+        public Pool Kept()
+        {
+            var replica = new PoolReplica(Replica.Pool, Replica.Rank, Replica.Spec, Replica.Owner, default);
+            ImmutableArray<Extent> held = [.. Mapped, .. Quarantined];
+            if (Replica.HighestGeneration > 0)
+            {
+                // The worker hands over the highest generation that it has mapped, too; a replica hears of it by a table.
+                replica.Installed(default, 0, [new TableEntry(new Extent(0, new PageId(0), 0, Replica.HighestGeneration), default, default)], []);
+            }
+
+            replica.Installed(default, 0, [.. held.Select(e => new TableEntry(e, default, default))], []);
+            var kept = new Pool(replica) { Worker = RankWorker.Gone, IsWorkerOutOfReach = true };
+            kept.Mapped.UnionWith(held);
+            return kept;
+        }
 
         public long Bytes(IEnumerable<Extent> extents) => extents.Sum(e => _layout.BytesOf(e));
     }
