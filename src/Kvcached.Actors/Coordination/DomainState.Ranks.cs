@@ -46,7 +46,8 @@ internal sealed partial class DomainState
             if (known.Incarnation == registration.Incarnation)
             {
                 SetReachable(known, true);
-                if (!known.HasReported)
+                known.Awaited = registration.IsRecovering ? registration.Awaited : null;
+                if (!known.HasReported && known.Awaited is null)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
                 }
@@ -59,7 +60,10 @@ internal sealed partial class DomainState
 
         _ranks[registration.Gpu] = new RankView(registration, address);
         _ranksVersion++;
-        _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
+        if (!registration.IsRecovering)
+        {
+            _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
+        }
     }
 
     /// <summary>A rank says what it holds, in answer to <see cref="RankProtocol.ReportRank"/>.</summary>

@@ -166,9 +166,12 @@ internal sealed partial class DomainState
             }
         }
 
+        // A rank that has taken its extents over from its worker doesn't know whose requests they answered; another may.
+        var answered = pool.Reports.Values.SelectMany(report => report.Entries).Where(entry => entry.Request != default)
+            .DistinctBy(entry => entry.Extent).ToDictionary(entry => entry.Extent);
         foreach (var entry in common.Values)
         {
-            pool.Restore(entry);
+            pool.Restore(answered.GetValueOrDefault(entry.Extent, entry));
         }
 
         pool.IsKnownToOwner = false;

@@ -27,5 +27,8 @@ internal sealed class RankView(RankProtocol.RegisterRank registration, string ad
     /// <summary>True once it has said, in this epoch, what it holds. Until then it is never taken for empty.</summary>
     public bool HasReported { get; set; }
 
+    /// <summary>For people: whom its host waits for to learn what workers have kept; null when it knows. Until then it is asked nothing.</summary>
+    public string? Awaited { get; set; } = registration.IsRecovering ? registration.Awaited : null;
+
     public bool IsAvailable => IsReachable && HasReported;
 }

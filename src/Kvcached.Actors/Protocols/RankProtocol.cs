@@ -38,7 +38,14 @@ public static class RankProtocol
     /// <param name="HighestEpoch">The highest epoch that it has seen.</param>
     public sealed record RegisterRank(
         GpuId Gpu, HostIncarnation Incarnation, string Domain, IActorRef Mapper, long CapacityBytes, long GranularityBytes,
-        string Backend, string DeviceName, Epoch HighestEpoch) : IReply;
+        string Backend, string DeviceName, Epoch HighestEpoch) : IReply
+    {
+        /// <summary>True while it finds out what workers have kept since its host was killed: it holds memory, and can't say yet which.</summary>
+        public bool IsRecovering { get; init; }
+
+        /// <summary>For people: which workers it waits for then.</summary>
+        public string Awaited { get; init; } = string.Empty;
+    }
 
     /// <summary>The coordinator takes the rank over: it must follow this epoch and say what it holds. Reply: <see cref="RankReported"/> or <see cref="EpochRefused"/>.</summary>
     public sealed record ReportRank(Epoch Epoch) : ICommand;
