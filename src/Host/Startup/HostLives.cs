@@ -21,6 +21,12 @@ internal sealed class HostLives(KvcachedHostOptions options, Config userConfig, 
         using var onTerminate = StopOn(PosixSignal.SIGTERM, stopping);
         using var onInterrupt = StopOn(PosixSignal.SIGINT, stopping);
         using var lasting = new LastingParts(pool);
+        if (lasting.Recover(options) is { } problem)
+        {
+            HostProcess.Complain(problem);
+            return HostExitCode.Failed;
+        }
+
         var life = options;
         var removedAt = default(long?);
         for (var backOff = FirstBackOff; ; backOff = TimeSpan.FromTicks(Math.Min(LongestBackOff.Ticks, backOff.Ticks * 2)))

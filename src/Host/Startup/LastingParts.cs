@@ -28,6 +28,25 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
 
     public KnownPeers Peers { get; } = new();
 
+    /// <summary>Finds out who held memory of the host before this one, if it was killed.</summary>
+    /// <returns>Why the host must not start, or null.</returns>
+    public string? Recover(KvcachedHostOptions options)
+    {
+        var holders = AttachedProcessFile.In(options.Ranks.RunDirectory, options.Ranks.Domain, pages.Gpu);
+        var sentences = Rank.Recover(holders, options.Ranks.ReattachWindow, TimeProvider.System, out var problem);
+        foreach (var said in sentences)
+        {
+            HostProcess.Complain(said);
+        }
+
+        if (Rank.Awaited is { } awaited)
+        {
+            HostProcess.Complain($"{pages.Gpu} was lent by a host that was killed; waiting until these hand over what they hold, or end: {awaited}.");
+        }
+
+        return problem;
+    }
+
     /// <summary>Engines are served by that system from now on; the first time their socket is opened.</summary>
     /// <returns>Why it can't be, or null.</returns>
     public StartFailure? Serve(KvcachedHostOptions options, ActorSystem system, IActorRef coordinator, ILogger<SocketGateway> log)

@@ -86,6 +86,9 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
             case RankProtocol.CloseRankPool close:
                 Take(close.Pool, close);
                 break;
+            case RankProtocol.ReportRank when _state.Recovery is not null:
+                // Asked before it had said that it is recovering; it makes itself known again.
+                break;
             case RankProtocol.ReportRank report:
                 Sender.Tell(_work.Report(report), Self);
                 Follow(Sender, report);
@@ -140,7 +143,27 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
             _nudge();
         }
 
+        FollowRecovery();
         TellWorkerNews();
+    }
+
+    private void FollowRecovery()
+    {
+        if (_state.Recovery is null)
+        {
+            return;
+        }
+
+        foreach (var pool in _state.Recovery.TakeEnded())
+        {
+            _log.Warning("The worker of {Pool} has ended instead of handing over what it held; this rank holds nothing of it any more", pool);
+        }
+
+        if (_state.FollowRecovery())
+        {
+            _log.Info("{Gpu} has taken over {Pools} pools of the host before", _state.Pages.Gpu, _state.Pools.Count);
+            Context.Parent.Tell(RankSupervisor.Register.Instance);
+        }
     }
 
     private void TellWorkerNews()
@@ -158,6 +181,7 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
 
     private void KeepHouse()
     {
+        FollowRecovery();
         TellWorkerNews();
         foreach (var cleared in _work.Housekeep())
         {

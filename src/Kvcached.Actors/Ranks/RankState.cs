@@ -15,11 +15,21 @@ public sealed class RankState(PagePool pages)
 {
     private readonly Dictionary<PoolId, RankPoolState> _pools = [];
     private readonly List<ClearedExtents> _cleared = [];
+    private string? _awaited;
 
     public PagePool Pages { get; } = pages;
 
     /// <summary>The engine workers that map pages of this rank; what the engine gateway tells of them goes there.</summary>
     public WorkerRegistry Workers { get; } = new();
+
+    /// <summary>Where it is kept who may hold memory of this rank; null = nowhere.</summary>
+    internal AttachedProcessFile? Holders { get; private set; }
+
+    /// <summary>While the rank finds out what workers have kept of it since its host was killed; null when there is nothing to find out.</summary>
+    internal RankRecovery? Recovery { get; private set; }
+
+    /// <summary>For people: which workers are waited for before the rank does anything; null when it does. Read from any thread.</summary>
+    public string? Awaited => Volatile.Read(ref _awaited);
 
     /// <summary>Commands of older epochs are refused.</summary>
     public Epoch HighestEpoch { get; internal set; }
@@ -28,6 +38,58 @@ public sealed class RankState(PagePool pages)
 
     /// <summary>What left quarantine of late, to be told to the coordinator more than once.</summary>
     internal List<ClearedExtents> Cleared => _cleared;
+
+    /// <summary>
+    /// Keeps from now on who holds memory of this rank in that file, and begins with what it says: workers that live and held memory of a host before this one
+    /// are waited for. To be called once, before any page mapper.
+    /// </summary>
+    /// <param name="holders">The file.</param>
+    /// <param name="unseenWindow">How long a worker may take whose process can't be seen from here.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="problem">Why the host must not start, and what to do; null when it may.</param>
+    /// <returns>Sentences for the log.</returns>
+    public ImmutableArray<string> Recover(AttachedProcessFile holders, TimeSpan unseenWindow, TimeProvider time, out string? problem)
+    {
+        ArgumentNullException.ThrowIfNull(holders);
+        problem = holders.Load(out var processes);
+        if (problem is not null)
+        {
+            return [];
+        }
+
+        Holders = holders;
+        Recovery = new RankRecovery(this, unseenWindow, time);
+        var said = Recovery.Begin(processes);
+        FollowRecovery();
+        return said;
+    }
+
+    /// <summary>After each step of the recovery: ends it when nobody is waited for any more. True when it has just ended.</summary>
+    internal bool FollowRecovery()
+    {
+        if (Recovery is not { } recovery)
+        {
+            return false;
+        }
+
+        if (!recovery.IsOver)
+        {
+            Volatile.Write(ref _awaited, recovery.Awaited);
+            return false;
+        }
+
+        recovery.RestoreFloors();
+        Recovery = null;
+        Volatile.Write(ref _awaited, null);
+        return true;
+    }
+
+    /// <summary>Writes down who may hold memory of this rank. Null, or why that failed.</summary>
+    internal string? RecordHolders() => Holders?.Save(
+    [
+        .. _pools.Values.Where(p => p.Seat is { Worker: var worker } && worker != default).Select(p => new AttachedProcess(
+            p.Replica.Pool, p.Replica.Rank, p.Replica.Spec, p.Replica.Owner, p.Replica.Epoch, p.Seat!.Worker, p.Seat.Process)),
+    ]);
 
     internal void Add(RankPoolState pool) => _pools.Add(pool.Replica.Pool, pool);
 

@@ -26,7 +26,8 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
         public static StartMapper Instance { get; } = new();
     }
 
-    private sealed class Register : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded
+    /// <summary>The rank makes itself known, now and from time to time.</summary>
+    internal sealed class Register : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded
     {
         public static Register Instance { get; } = new();
     }
@@ -103,7 +104,11 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
             _settings.Coordinator.Tell(
                 new RankProtocol.RegisterRank(
                     pages.Gpu, pages.Incarnation, _settings.Domain, _mapper, pages.CapacityBytes, pages.GranularityBytes, pages.Backend,
-                    _settings.DeviceName, _settings.State.HighestEpoch),
+                    _settings.DeviceName, _settings.State.HighestEpoch)
+                {
+                    IsRecovering = _settings.State.Awaited is not null,
+                    Awaited = _settings.State.Awaited ?? string.Empty,
+                },
                 _mapper);
         }
     }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Actors.Workers;
 
@@ -22,6 +23,12 @@ internal sealed class WorkerSeat
 
     /// <summary>The worker that lives, as far as is known, connected or not; default when there is none.</summary>
     public WorkerIncarnation Worker { get; private set; }
+
+    /// <summary>The process of that worker.</summary>
+    public ProcessIdentity Process { get; private set; }
+
+    /// <summary>True while a worker that held memory of the host before this one hasn't handed it over yet.</summary>
+    public bool IsAdopting { get; private set; }
 
     /// <summary>The way to it; null while there is none.</summary>
     public IWorkerConnection? Connection { get; private set; }
@@ -63,8 +70,17 @@ internal sealed class WorkerSeat
     /// <summary>True when the coordinator is to be told of a change, this time.</summary>
     public bool TakeNews() => _toTell > 0 && _toTell-- > 0;
 
+    /// <summary>That worker has attached to the host before this one; nobody else may have the place while it lives.</summary>
+    public void Expect(WorkerIncarnation worker, ProcessIdentity process)
+    {
+        (Worker, Process, IsAdopting) = (worker, process, true);
+        _hadWorker = true;
+    }
+
     public void Attach(IWorkerConnection connection, WorkerIncarnation worker)
     {
+        IsAdopting = false;
+        Process = worker == Worker ? Process : ProcessIdentity.Of(connection.ProcessId);
         Connection = connection;
         LastConnectionId = connection.ConnectionId;
         Worker = worker;

@@ -18,6 +18,11 @@ internal sealed partial class WorkerWork
         var refusal = pool is null
             ? new Refusal(RefusalReason.UnknownPool, $"No pool '{request.PoolName}' that user {connection.UserId} may map is open on {state.Pages.Gpu}. Open it first, and attach as the same user.")
             : FindProblem(pool, request, news.HeldDescriptors.IsDefault ? 0 : news.HeldDescriptors.Length);
+        if (refusal is null && pool!.Seat!.IsAdopting)
+        {
+            refusal = Adopt(pool, pool.Seat, request, news.HeldDescriptors);
+        }
+
         if (pool?.Seat is not { } seat || refusal is not null)
         {
             connection.TrySend(new WorkerProtocol.AttachRefused(refusal!), []);
@@ -34,7 +39,22 @@ internal sealed partial class WorkerWork
         }
 
         // What it doesn't name it may still have half unmapped: that is known when it has taken its table in.
+        var isNew = seat.Worker != request.Worker;
         seat.Attach(connection, request.Worker);
+        if (isNew && state.RecordHolders() is { } problem)
+        {
+            // Nobody would know of it once this host is killed.
+            seat.Disconnect();
+            seat.Leave();
+            connection.TrySend(new WorkerProtocol.AttachRefused(new Refusal(RefusalReason.Busy, $"The host can't write down who holds its memory: {problem}")), []);
+            return pool;
+        }
+
+        if (state.Recovery is { } recovery)
+        {
+            recovery.Adopted(pool.Replica.Pool);
+        }
+
         var still = request.Held.Where(h => seat.Held.TryGetValue(h.Extent, out var identity) && identity == h.Identity).Select(h => h.Extent).ToHashSet();
         if (!connection.TrySend(new WorkerProtocol.RankAttached(pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec), []))
         {
@@ -98,13 +118,13 @@ internal sealed partial class WorkerWork
             return new Refusal(RefusalReason.UnknownPool, $"Pool '{request.PoolName}' is being closed on {gpu}.");
         }
 
-        if (request.HighestEpoch > state.HighestEpoch)
+        if (request.HighestEpoch > state.HighestEpoch && !seat.IsAdopting)
         {
             return new Refusal(RefusalReason.StaleEpoch, $"The worker has followed {request.HighestEpoch}, {gpu} only {state.HighestEpoch}. Start the worker anew.");
         }
 
-        // Of a host before this one. Its pools were withdrawn with it, so that nobody knows what the memory holds.
-        var isForeign = request.Pool == replica.Pool && request.Held.Any(h => !seat.Held.TryGetValue(h.Extent, out var known) || known != h.Identity);
+        // Of a host before this one, which this one knows nothing of.
+        var isForeign = !seat.IsAdopting && request.Pool == replica.Pool && request.Held.Any(h => !seat.Held.TryGetValue(h.Extent, out var known) || known != h.Identity);
         return isForeign
             ? new Refusal(RefusalReason.PoolLost, $"The worker holds memory of pool '{request.PoolName}' that {gpu} didn't lend to it. Start the worker anew.")
             : null;

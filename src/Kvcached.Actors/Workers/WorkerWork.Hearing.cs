@@ -186,5 +186,8 @@ internal sealed partial class WorkerWork
         Lose(pool, seat);
         LetGo(pool, seat, held);
         seat.Leave();
+
+        // A name too many costs the next life of this host a wait at most.
+        _ = state.RecordHolders();
     }
 }

@@ -64,6 +64,9 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
     public Epoch HighestEpoch { get; private set; }
 
+    /// <summary>The highest generation of any extent that it was told to map.</summary>
+    public uint HighestGeneration { get; private set; }
+
     public long OperationCount { get; private set; }
 
     public long RefusalCount { get; private set; }
@@ -90,6 +93,11 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
                 : null;
         _lastOperation = Math.Max(_lastOperation, operate.Operation);
         HighestEpoch = refusal is null ? operate.Epoch : HighestEpoch;
+        foreach (var lent in operate.Extents)
+        {
+            HighestGeneration = Math.Max(HighestGeneration, lent.Extent.Generation);
+        }
+
         _orders.Enqueue(new Order(operate, descriptors, refusal));
         Pump();
     }

@@ -100,7 +100,8 @@ public sealed partial class KvArena
         var held = _work?.Held ?? [];
         line.Send(
             new WorkerProtocol.AttachRank(
-                Worker, _options.PoolName, _options.Rank, _options.Device, _memory.Backend, Pool, _work?.HighestEpoch ?? default, [.. held.Select(h => h.Lent)]),
+                Worker, _options.PoolName, _options.Rank, _options.Device, _memory.Backend, Pool, _work?.HighestEpoch ?? default, _work?.HighestGeneration ?? 0,
+                [.. held.Select(h => h.Lent)]),
             [.. held.SelectMany(h => h.Descriptors)]);
     }
 

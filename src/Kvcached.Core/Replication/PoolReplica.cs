@@ -89,6 +89,47 @@ public sealed class PoolReplica
         };
     }
 
+    /// <summary>
+    /// The rank begins anew with what its worker has kept: whose requests it answered isn't known any more, nor by which step what leaves it was used last.
+    /// </summary>
+    /// <param name="held">What the worker holds; the table is empty before.</param>
+    /// <param name="highestEpoch">The highest epoch that the worker followed.</param>
+    /// <param name="highestGeneration">The highest generation that it ever mapped.</param>
+    /// <returns>An extent that can't be in a table with the others, with nothing taken in; null when all were.</returns>
+    public Extent? Adopt(ImmutableArray<Extent> held, Epoch highestEpoch, uint highestGeneration)
+    {
+        for (var i = 0; i < held.Length; i++)
+        {
+            if (Table.Add(held[i]) != ExtentFault.None)
+            {
+                foreach (var entered in held.AsSpan()[..i])
+                {
+                    Table.Remove(entered);
+                }
+
+                return held[i];
+            }
+        }
+
+        foreach (var extent in held)
+        {
+            _entries[(extent.Group, extent.First.Value)] = new TableEntry(extent, default, default);
+        }
+
+        Notice(held);
+        Honour(EngineStep.Sync);
+        HighestGeneration = Math.Max(HighestGeneration, highestGeneration);
+        Epoch = highestEpoch > Epoch ? highestEpoch : Epoch;
+        return null;
+    }
+
+    /// <summary>Undoes <see cref="Adopt"/>: the memory behind it could not be taken over.</summary>
+    public void Disown()
+    {
+        Table.Clear();
+        _entries.Clear();
+    }
+
     /// <summary>Takes note of a fence that came with a table.</summary>
     public void Honour(EngineStep fence) => Fence = EngineStep.Later(Fence, fence);
 

@@ -27,10 +27,14 @@ public static class WorkerProtocol
     /// <param name="Backend">What it maps with, <c>cuda</c> or <c>host</c>; must be the host's.</param>
     /// <param name="Pool">The pool that it was attached to before; default when it is new.</param>
     /// <param name="HighestEpoch">The highest epoch whose operation it has carried out; default when it is new.</param>
+    /// <param name="HighestGeneration">
+    /// The highest generation of any extent that it was ever told to map; 0 when it is new. A host that takes the extents over sees to it that none of
+    /// them is given a second time.
+    /// </param>
     /// <param name="Held">What it still has mapped; the descriptors of these extents come along. Empty when it is new.</param>
     public sealed record AttachRank(
         WorkerIncarnation Worker, string PoolName, int Rank, GpuId Device, string Backend, PoolId Pool, Epoch HighestEpoch,
-        ImmutableArray<LentExtent> Held) : IMessage;
+        uint HighestGeneration, ImmutableArray<LentExtent> Held) : IMessage;
 
     /// <summary>Host to worker: attached.</summary>
     /// <param name="Pool">The pool.</param>

@@ -20,6 +20,7 @@ public static class WorkerWire
         writer.WriteText(message.Backend ?? string.Empty);
         writer.WritePoolId(message.Pool);
         writer.WriteEpoch(message.HighestEpoch);
+        writer.WriteUInt32(message.HighestGeneration);
         WriteLent(ref writer, message.Held);
     }
 
@@ -27,8 +28,8 @@ public static class WorkerWire
     {
         message = reader.TryReadGuid(out var worker) && reader.TryReadText(out var poolName) && reader.TryReadInt32(out var rank)
             && reader.TryReadGpuId(out var device) && reader.TryReadText(out var backend) && reader.TryReadPoolId(out var pool)
-            && reader.TryReadEpoch(out var highestEpoch) && TryReadLent(ref reader, out var held)
-            ? new WorkerProtocol.AttachRank(new WorkerIncarnation(worker), poolName, rank, device, backend, pool, highestEpoch, held)
+            && reader.TryReadEpoch(out var highestEpoch) && reader.TryReadUInt32(out var highestGeneration) && TryReadLent(ref reader, out var held)
+            ? new WorkerProtocol.AttachRank(new WorkerIncarnation(worker), poolName, rank, device, backend, pool, highestEpoch, highestGeneration, held)
             : null;
         return message is not null;
     }

@@ -32,6 +32,10 @@ public static class ProcessDescriptor
         return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : null;
     }
 
+    /// <summary>The process that has this id now; null when there is none, or the kernel has no such descriptors.</summary>
+    public static SafeFileHandle? OfProcess(int processId) =>
+        processId > 0 && EventNative.OpenProcess(processId) is >= 0 and var descriptor ? new SafeFileHandle(descriptor, ownsHandle: true) : null;
+
     /// <summary>A descriptor of this process, to send to whoever wants to know of its end; null when the kernel has none.</summary>
     public static SafeFileHandle? OfSelf() =>
         EventNative.OpenProcess(Environment.ProcessId) is >= 0 and var descriptor ? new SafeFileHandle(descriptor, ownsHandle: true) : null;

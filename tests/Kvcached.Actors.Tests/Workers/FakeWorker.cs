@@ -68,7 +68,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
         _unanswered.Clear();
         var wire = Current = new Wire(this, _nextConnection++, userId);
         ImmutableArray<LentExtent> held = [.. _mapped.Select(m => new LentExtent(m.Key, m.Value))];
-        var request = new WorkerProtocol.AttachRank(Incarnation, pool, rank, TestPools.Gpu(0), "host", id, default, held);
+        var request = new WorkerProtocol.AttachRank(Incarnation, pool, rank, TestPools.Gpu(0), "host", id, default, 0, held);
         _registry.Attaching(wire, change?.Invoke(request) ?? request, [.. held.Select(_ => new SafeFileHandle())]);
         return wire;
     }

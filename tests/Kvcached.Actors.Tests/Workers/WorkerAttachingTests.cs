@@ -195,7 +195,7 @@ public sealed class WorkerAttachingTests
 
         restarted.Rank.State.Workers.Attaching(
             wire,
-            new WorkerProtocol.AttachRank(worker.Incarnation, WorkerRig.Name, 0, TestPools.Gpu(0), "host", PoolA, default, [.. worker.Mapped.Select(m => new LentExtent(m.Key, m.Value))]),
+            new WorkerProtocol.AttachRank(worker.Incarnation, WorkerRig.Name, 0, TestPools.Gpu(0), "host", PoolA, default, 0, [.. worker.Mapped.Select(m => new LentExtent(m.Key, m.Value))]),
             [new Microsoft.Win32.SafeHandles.SafeFileHandle()]);
         restarted.Hear();
 

@@ -62,7 +62,7 @@ public sealed partial class ProtocolDocumentTests
         new EngineProtocol.CheckExtents(Session, Pool, Epoch, [new GrantedExtent(Extents[0], Request)]),
         new EngineProtocol.PoolWithdrawn(Session, Pool, No),
         new WorkerProtocol.AttachRank(
-            new WorkerIncarnation(Session.Value), "chat", 0, GpuId.Parse("GPU-a"), "cuda", Pool, Epoch, [Lent]),
+            new WorkerIncarnation(Session.Value), "chat", 0, GpuId.Parse("GPU-a"), "cuda", Pool, Epoch, 9, [Lent]),
         new WorkerProtocol.OperationDone(3, null, LayoutDigest.Empty.With(Extents[0]), [], 12.5),
         new WorkerProtocol.StuckReleased(Extents),
         WorkerProtocol.Detach.Instance,

@@ -8,6 +8,7 @@ internal sealed class EngineDomain : IAsyncDisposable
 {
     private readonly HostLauncher _launcher = new();
     private readonly List<Probe> _probes = [];
+    private string[] _arguments = [];
 
     public List<RunningHost> Hosts { get; } = [];
 
@@ -19,23 +20,45 @@ internal sealed class EngineDomain : IAsyncDisposable
 
     private static async Task<EngineDomain> StartAsync(string[] through, int hosts, string[] arguments)
     {
-        var domain = new EngineDomain();
+        var domain = new EngineDomain { _arguments = ["--memory", "512MiB", "--hosts", $"{hosts}", .. arguments] };
         domain._launcher.Through = through;
         for (var index = 0; index < hosts; index++)
         {
-            string[] seed = index == 0 ? [] : ["--seed", $"127.0.0.1:{domain.Hosts[0].Ready.Port}"];
-            var host = domain._launcher.Start(
-                ["--port", "0", "--management-port", "0", "--memory", "512MiB", "--hosts", $"{hosts}", "--gpu", $"none:{index}", .. seed, .. arguments]);
-            await host.ReadReadyAsync();
-            domain.Hosts.Add(host);
+            domain.Hosts.Add(await domain.StartHostAsync(index, "0", "0", index == 0 ? null : domain.Hosts[0]));
         }
 
-        foreach (var host in domain.Hosts)
+        await domain.IsWholeAsync();
+        return domain;
+    }
+
+    /// <summary>Kills a host; its engines' processes live on.</summary>
+    public async Task KillHostAsync(int index)
+    {
+        Hosts[index].Kill();
+        await Hosts[index].WaitForExitAsync();
+    }
+
+    /// <summary>Starts a host again that was killed, where it was.</summary>
+    /// <param name="index">Which.</param>
+    /// <param name="seed">One that runs, to join; null = none does.</param>
+    public async Task RestartHostAsync(int index, int? seed) => Hosts[index] = await StartHostAsync(
+        index, $"{Hosts[index].Ready.Port}", $"{Hosts[index].Ready.ManagementPort}", seed is null ? null : Hosts[seed.Value]);
+
+    /// <summary>All hosts are up, and all ranks have told their coordinator what they hold.</summary>
+    public async Task IsWholeAsync()
+    {
+        foreach (var host in Hosts)
         {
             await host.GetUntilAsync("/ready", ManagementJsonContext.Default.HealthView, health => health.Status == "ready");
         }
+    }
 
-        return domain;
+    private async Task<RunningHost> StartHostAsync(int index, string port, string managementPort, RunningHost? seed)
+    {
+        string[] seeds = seed is null ? [] : ["--seed", $"127.0.0.1:{seed.Ready.Port}"];
+        var host = _launcher.Start(["--port", port, "--management-port", managementPort, "--gpu", $"none:{index}", .. seeds, .. _arguments]);
+        await host.ReadReadyAsync();
+        return host;
     }
 
     /// <summary>Starts hosts through another program, which ends them when it is ended itself.</summary>
