@@ -67,7 +67,7 @@ internal sealed partial class ChaosPool
             _book.Freed();
         }
 
-        FirstViolation ??= EngineAnswer.RefusalOf(answer) is { } refusal && !EngineAnswer.IsPoolLost(refusal) ? $"{_name}: blocks could not be freed: {refusal}" : null;
+        FirstViolation ??= EngineAnswer.RefusalOf(answer) is { } refusal && refusal.Reason is not (RefusalReason.PoolLost or RefusalReason.HostUnreachable) ? $"{_name}: blocks could not be freed: {refusal}" : null;
     }
 
     private async Task<Refusal?> CountPagesAsync()

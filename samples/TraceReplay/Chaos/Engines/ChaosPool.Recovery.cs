@@ -8,9 +8,9 @@ namespace Kvcached.TraceReplay.Chaos.Engines;
 
 /// <summary>How far a pool is back at work.</summary>
 /// <param name="IsWhole">True when it granted a page, all its blocks were verified on every rank, and all ranks have the same layout.</param>
-/// <param name="Refusal">Why it was refused a page; null when it wasn't.</param>
+/// <param name="Withdrawn">Why its library says that it can't be used any more; null while it can, or nobody can say.</param>
 /// <param name="Problem">Why it isn't whole; null when it is.</param>
-internal readonly record struct PoolProof(bool IsWhole, Refusal? Refusal, string? Problem);
+internal readonly record struct PoolProof(bool IsWhole, RefusalReason? Withdrawn, string? Problem);
 
 /// <content>Proves that the pool works, and checks what successors find.</content>
 internal sealed partial class ChaosPool
@@ -29,6 +29,9 @@ internal sealed partial class ChaosPool
     /// <summary>Blocks checked by <see cref="ProveAsync"/>.</summary>
     public long ProvenBlocks { get; private set; }
 
+    /// <summary>Times that the pool was opened with nothing in it.</summary>
+    public int BeginCount { get; private set; }
+
     /// <summary>Asks for a page, verifies everything that was written, on every rank, and compares the ranks' layouts.</summary>
     public async Task<PoolProof> ProveAsync(CancellationToken cancellation)
     {
@@ -38,7 +41,7 @@ internal sealed partial class ChaosPool
             var grown = EngineAnswer.RefusalOf(await AskSchedulerAsync($"grow pool={_name} pages=1 deadline=2"));
             if (grown is not null)
             {
-                return new PoolProof(false, grown, $"{_name} was refused a page: {grown}");
+                return new PoolProof(false, await FindWithdrawnAsync(), $"{_name} was refused a page: {grown}");
             }
 
             ImmutableArray<StampedBlock> all;
@@ -116,15 +119,15 @@ internal sealed partial class ChaosPool
         lock (_lock)
         {
             Id = id;
+            BeginCount++;
             _book.Clear();
             _mappedPages = 0;
             _isReset |= isAnew;
         }
     }
 
-    /// <summary>True when the scheduler says that the pool is gone, or that it may not use it any more. Called with the gate held.</summary>
-    public async Task<bool> IsWithdrawnAsync() =>
-        await AskSchedulerAsync($"pool-stats pool={_name}") is not { } stats || !EngineAnswer.IsOk(stats) || stats.GetProperty("withdrawn").GetString() is not null;
+    /// <summary>Why the scheduler's library says that the pool can't be used any more; null while it can. Called with the gate held.</summary>
+    public async Task<RefusalReason?> FindWithdrawnAsync() => EngineAnswer.WithdrawnFor(await AskSchedulerAsync($"pool-stats pool={_name}"));
 
     /// <summary>True when a worker has everything mapped that its scheduler holds. Called with the gate held.</summary>
     public async Task<bool> IsCompleteAsync(EngineChild worker)

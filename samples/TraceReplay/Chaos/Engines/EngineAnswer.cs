@@ -28,9 +28,7 @@ internal static class EngineAnswer
 
     public static int[] Blocks(JsonElement answer) => [.. answer.GetProperty("blocks").EnumerateArray().Select(block => block.GetInt32())];
 
-    /// <summary>True when the pool itself is gone, not only out of reach for a while.</summary>
-    public static bool IsPoolLost(Refusal refusal) => refusal.Reason is RefusalReason.PoolLost or RefusalReason.UnknownPool;
-
-    /// <summary>True when the scheduler is no scheduler any more: its lease is over, and its pool waits for another.</summary>
-    public static bool IsSessionOver(Refusal refusal) => refusal.Reason == RefusalReason.UnknownSession;
+    /// <summary>Why the library says that the pool can't be used any more, of an answer to <c>pool-stats</c>; null while it can.</summary>
+    public static RefusalReason? WithdrawnFor(JsonElement? stats) =>
+        IsOk(stats) && Enum.TryParse<RefusalReason>(stats!.Value.GetProperty("withdrawn").GetString(), out var reason) ? reason : null;
 }

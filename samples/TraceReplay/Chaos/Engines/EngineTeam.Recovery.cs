@@ -1,3 +1,4 @@
+using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.TraceReplay.Orchestration;
 
@@ -27,15 +28,15 @@ internal sealed partial class EngineTeam
                 }
 
                 problem = proof.Problem;
-                if (proof.Refusal is { } refusal && EngineAnswer.IsPoolLost(refusal))
-                {
-                    await ReopenAsync(limit);
-                }
-                else if (proof.Refusal is { } ended && EngineAnswer.IsSessionOver(ended))
+                if (proof.Withdrawn == RefusalReason.UnknownSession)
                 {
                     // As a real one would: it ends, and its successor takes the pool over.
                     await KillSchedulerAsync();
                     await ReplaceSchedulerAsync(limit);
+                }
+                else if (proof.Withdrawn is not null)
+                {
+                    await ReopenAsync(limit);
                 }
                 else
                 {

@@ -196,7 +196,7 @@ internal sealed partial class EngineTeam(EnginePlan plan, ChaosPool pool, Engine
         while (!isAttached || !await pool.IsCompleteAsync(worker))
         {
             cancellation.ThrowIfCancellationRequested();
-            if (await pool.IsWithdrawnAsync())
+            if (await pool.FindWithdrawnAsync() is not null)
             {
                 // There is nothing to attach to; whoever opens the pool again sees to its workers.
                 return;

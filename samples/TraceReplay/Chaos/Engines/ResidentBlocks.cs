@@ -12,14 +12,14 @@ internal sealed class ResidentBlocks(ChaosPool pool, int pages, TimeProvider tim
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly List<StampedBlock> _blocks = [];
-    private PoolId _heldIn;
+    private int _heldSince;
     private uint _lastVersion = FirstVersion;
 
     /// <summary>Sees that they are there and written, again after a loss of the pool.</summary>
     /// <param name="limit">Ends the attempt; what is missing is made up for the next time.</param>
     public async Task EnsureAsync(CancellationToken limit)
     {
-        if (_heldIn == pool.Id && _blocks.Count > 0)
+        if (_heldSince == pool.BeginCount && _blocks.Count > 0)
         {
             return;
         }
@@ -27,7 +27,7 @@ internal sealed class ResidentBlocks(ChaosPool pool, int pages, TimeProvider tim
         try
         {
             _blocks.Clear();
-            var id = pool.Id;
+            var since = pool.BeginCount;
             var shape = pool.Spec.Geometry.Ranks[0].Groups[0];
             var taken = new BlockId[pages * (int)(shape.PageBytes / shape.BlockBytes)];
             while (!pool.TryAllocateBlocks(0, taken))
@@ -42,18 +42,18 @@ internal sealed class ResidentBlocks(ChaosPool pool, int pages, TimeProvider tim
                 await Task.Delay(RetryInterval, time, limit);
             }
 
-            _heldIn = id;
+            _heldSince = since;
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
-            _heldIn = default;
+            _heldSince = 0;
         }
     }
 
     /// <summary>Gives them back; they were verified with everything else.</summary>
     public string? Release()
     {
-        if (_heldIn != pool.Id || _blocks.Count == 0)
+        if (_heldSince != pool.BeginCount || _blocks.Count == 0)
         {
             return null;
         }
