@@ -22,7 +22,10 @@ internal static class DomainViews
     private static PoolView Pool(DomainProtocol.PoolDescription pool) => new(
         pool.Pool.ToString(), pool.Name, pool.EngineName, pool.State, [.. pool.Gpus.Select(gpu => gpu.Value)], pool.MappedPageCount,
         pool.VirtualPageCount, pool.ExtentCount, pool.MappedBytes, pool.WarmBytes, pool.LimitBytes, pool.FloorBytes, pool.Weight,
-        pool.Seq, pool.Digest);
+        pool.Seq, pool.Digest)
+    {
+        Awaited = pool.Awaited,
+    };
 
     private static CountersView Counters(DomainProtocol.DomainCounters counters) => new(
         counters.Decisions, counters.Maps, counters.Unmaps, counters.Aborts, counters.Refusals, counters.Revokes,

@@ -75,6 +75,8 @@ internal static class HostOptionsReader
         RecoveryDeadline = read.Time(RecoveryDeadline, defaults.RecoveryDeadline, TimeSpan.FromSeconds(1), Hour),
         WorkerDeadline = read.Time(WorkerDeadline, defaults.WorkerDeadline, TimeSpan.FromMilliseconds(10), Minute),
         ReattachWindow = read.Time(ReattachWindow, defaults.ReattachWindow, TimeSpan.FromSeconds(1), Hour),
+        HostReturnWindow = read.Time(HostReturnWindow, defaults.HostReturnWindow, TimeSpan.FromSeconds(1), Hour),
+        QuiesceWindow = read.Time(QuiesceWindow, defaults.QuiesceWindow, TimeSpan.FromSeconds(1), Hour),
         ReopenWindow = read.Time(ReopenWindow, defaults.ReopenWindow, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
         RegisterInterval = read.Time(RegisterInterval, defaults.RegisterInterval, TimeSpan.FromMilliseconds(50), Minute),
         HousekeepingInterval = read.Time(HousekeepingInterval, defaults.HousekeepingInterval, TimeSpan.FromMilliseconds(50), Minute),

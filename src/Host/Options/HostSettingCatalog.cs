@@ -31,6 +31,8 @@ internal static class HostSettingCatalog
     public const string ReturnDeadline = "return-deadline";
     public const string RecoveryDeadline = "recovery-deadline";
     public const string WorkerDeadline = "worker-deadline";
+    public const string HostReturnWindow = "host-return-window";
+    public const string QuiesceWindow = "quiesce-window";
     public const string ReattachWindow = "reattach-window";
     public const string ReopenWindow = "reopen-window";
     public const string RegisterInterval = "register-interval";
@@ -72,6 +74,8 @@ internal static class HostSettingCatalog
         new(RecoveryDeadline, "TIME", "a new coordinator gives up a pool when not all its ranks have said by then what they hold, 1s to 1h; default 1m"),
         new(WorkerDeadline, "TIME", "an engine's worker maps or unmaps by then, or the rank answers without it, 10ms to 1m and below decision-deadline; default 1s"),
         new(ReattachWindow, "TIME", "a pool whose worker has gone is withdrawn when none attaches for so long, 1s to 1h; default 1m"),
+        new(HostReturnWindow, "TIME", "pools whose workers keep the memory of a host that ended are given up when it isn't back for so long, 1s to 1h; default 1m"),
+        new(QuiesceWindow, "TIME", "the engine of a pool that lost memory closes it by then, or what is left stays quarantined until its workers end, 1s to 1h; default 30s"),
         new(ReopenWindow, "TIME", "a pool whose engine has gone is kept for its next scheduler for so long, 1s to 1h, 0 = closed at once; default 1m"),
         new(RegisterInterval, "TIME", "how often a rank makes itself known, 50ms to 1m; default 500ms"),
         new(HousekeepingInterval, "TIME", "how often kept memory is aged and quarantined extents are tried again, 50ms to 1m; default 1s"),

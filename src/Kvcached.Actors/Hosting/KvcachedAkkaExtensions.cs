@@ -82,6 +82,8 @@ public static class KvcachedAkkaExtensions
                     RecoveryDeadline = options.RecoveryDeadline,
                     ReopenWindow = options.ReopenWindow,
                     ReattachWindow = options.ReattachWindow,
+                    HostReturnWindow = options.HostReturnWindow,
+                    QuiesceWindow = options.QuiesceWindow,
                     ExtentShareDivisor = Math.Max(1, (int)Math.Round(1 / options.MaxExtentShare)),
                     MaxWaitingRequestsPerPool = options.MaxWaitingRequestsPerPool,
                 },

@@ -42,6 +42,12 @@ public sealed record RankHostOptions
     /// <summary>A pool whose worker on a rank has gone is withdrawn when none attaches there for so long. Default 60 s.</summary>
     public TimeSpan ReattachWindow { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>A host that ended is back by then, or pools whose workers keep its memory are given up. Default 60 s.</summary>
+    public TimeSpan HostReturnWindow { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The engine of a pool that lost memory ends its steps and closes it by then; later what is left is quarantined until its workers end. Default 30 s.</summary>
+    public TimeSpan QuiesceWindow { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>An engine that returns extents is answered by then, even when their turn hasn't come. Default 10 s.</summary>
     public TimeSpan ReturnDeadline { get; init; } = TimeSpan.FromSeconds(10);
 

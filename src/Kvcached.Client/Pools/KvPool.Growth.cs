@@ -163,17 +163,21 @@ public sealed partial class KvPool
         }
     }
 
-    /// <summary>Closes the pool and returns all its memory. Null, or why that isn't confirmed; it is unusable in either case.</summary>
+    /// <summary>
+    /// Closes the pool and returns all its memory. Null, or why that isn't confirmed; it is unusable in either case. A pool that was withdrawn because memory
+    /// of it is lost (<see cref="RefusalReason.PoolLost"/>) stays mapped in its workers until then: close it once no step uses it any more.
+    /// </summary>
     public Refusal? Close(TimeSpan deadline)
     {
         lock (_lock)
         {
-            if (_withdrawn is not null)
+            if (_isClosed || (_withdrawn is not null && _withdrawn.Reason != RefusalReason.PoolLost))
             {
                 return null;
             }
 
-            _withdrawn = new Refusal(RefusalReason.UnknownPool, $"{Id} was closed by its engine.");
+            _isClosed = true;
+            _withdrawn ??= new Refusal(RefusalReason.UnknownPool, $"{Id} was closed by its engine.");
         }
 
         if (_port.Ended is { } ended)
@@ -184,7 +188,10 @@ public sealed partial class KvPool
 
         var request = new PendingRequest((session, id, acked) => new EngineProtocol.ClosePool(session, id, acked, Id), _ => Forget()) { Pool = Id };
         _port.Submit(request);
-        return _port.IsOwnThread ? null : request.Wait(Deadlines.Clamp(deadline), $"The closing of {Id}").Refusal;
+        var refusal = _port.IsOwnThread ? null : request.Wait(Deadlines.Clamp(deadline), $"The closing of {Id}").Refusal;
+
+        // Of a lost pool the coordinator may have nothing left.
+        return refusal?.Reason == RefusalReason.UnknownPool ? null : refusal;
     }
 
     /// <summary>Closes the pool, waiting at most for <see cref="KvSessionOptions.CloseTimeout"/>.</summary>

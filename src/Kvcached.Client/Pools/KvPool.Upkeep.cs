@@ -73,7 +73,15 @@ public sealed partial class KvPool
             _withdrawn = refusal;
         }
 
-        Forget();
+        if (refusal.Reason == RefusalReason.PoolLost)
+        {
+            DropJournal();
+        }
+        else
+        {
+            Forget();
+        }
+
         KvProcess.Guard(() => WithdrawnByDomain?.Invoke(refusal));
     }
 
@@ -257,6 +265,11 @@ public sealed partial class KvPool
     private void Forget()
     {
         _port.Forget(Id);
+        DropJournal();
+    }
+
+    private void DropJournal()
+    {
         lock (_lock)
         {
             _evictions.Journal = null;

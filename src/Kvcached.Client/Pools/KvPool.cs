@@ -31,6 +31,7 @@ public sealed partial class KvPool : IDisposable
     private BlockId[] _untagged = new BlockId[64];
     private TagFile? _journal;
     private Refusal? _withdrawn;
+    private bool _isClosed;
     private BlockEvictedHandler? _evicted;
 
     internal KvPool(PoolId id, PoolSpec spec, KvPoolOptions options, ISessionPort port)
@@ -70,7 +71,10 @@ public sealed partial class KvPool : IDisposable
     /// <summary>The domain is short of memory and asked for some back. Called by the library's thread, after it answered.</summary>
     public event Action<ShrinkAsked>? ShrinkAsked;
 
-    /// <summary>The pool is gone without having been closed: its blocks must not be used any more. Called once, by the library's thread.</summary>
+    /// <summary>
+    /// The pool is gone without having been closed: its blocks must not be used any more. After <see cref="RefusalReason.PoolLost"/> it is to be closed
+    /// all the same, once the steps that use it have ended. Called once, by the library's thread.
+    /// </summary>
     public event Action<Refusal>? WithdrawnByDomain;
 
     public PoolId Id { get; }

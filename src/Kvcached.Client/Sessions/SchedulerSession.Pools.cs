@@ -127,8 +127,14 @@ internal sealed partial class SchedulerSession
 
     private void Withdraw(PoolId id, Refusal why)
     {
-        if (_pools.Remove(id, out var pool))
+        if (_pools.TryGetValue(id, out var pool))
         {
+            if (why.Reason != RefusalReason.PoolLost)
+            {
+                // One that lost memory may still be in use, and is the session's until it is closed.
+                _pools.Remove(id);
+            }
+
             pool.Withdraw(why);
         }
     }

@@ -15,7 +15,7 @@ public sealed record PoolsView(
 /// <param name="Id">Its id, <c>pool-EPOCH.SERIAL</c>.</param>
 /// <param name="Name">Its name.</param>
 /// <param name="EngineName">Who opened it.</param>
-/// <param name="State"><c>opening</c>, <c>reopening</c>, <c>recovering</c>, <c>ready</c>, <c>stopped</c>, <c>closing</c>, or <c>orphaned</c> while another session may take it over.</param>
+/// <param name="State"><c>opening</c>, <c>reopening</c>, <c>recovering</c>, <c>ready</c>, <c>stopped</c>, <c>stranded</c> (a host ended and is awaited), <c>lost</c> (its engine is to close it), <c>closing</c>, or <c>orphaned</c> while another session may take it over.</param>
 /// <param name="Gpus">Its GPUs in rank order.</param>
 /// <param name="MappedPageCount">Pages mapped on every rank.</param>
 /// <param name="VirtualPageCount">Pages that it has room for.</param>
@@ -30,7 +30,11 @@ public sealed record PoolsView(
 public sealed record PoolView(
     string Id, string Name, string EngineName, string State, IReadOnlyList<string> Gpus, int MappedPageCount, long VirtualPageCount,
     int ExtentCount, IReadOnlyList<long> MappedBytes, IReadOnlyList<long> WarmBytes, long LimitBytes, long FloorBytes, int Weight,
-    long Seq, string Digest);
+    long Seq, string Digest)
+{
+    /// <summary>For people: whom or what it waits for while it grants nothing, and how long; empty when it doesn't.</summary>
+    public string Awaited { get; init; } = string.Empty;
+}
 
 /// <summary>What a coordinator has decided since it took over; times in milliseconds, of recent requests, 0 without any.</summary>
 public sealed record CountersView(

@@ -13,7 +13,7 @@ public class WorkerPoolSpecs
     public void Nothing_should_be_granted_before_all_ranks_have_their_worker()
     {
         var domain = new SimulatedDomain(2);
-        var (engine, pool) = AddWorkerPool(domain);
+        var (engine, pool) = domain.AddWorkerPool(isAttached: false);
         domain.SetWorker(0, pool, RankWorker.Attached);
         var early = engine.Grow(pool, 2);
         domain.Settle();
@@ -31,7 +31,7 @@ public class WorkerPoolSpecs
     public void Rank_should_learn_of_a_worker_although_the_first_word_of_it_is_lost()
     {
         var domain = new SimulatedDomain(1);
-        var (engine, pool) = AddWorkerPool(domain);
+        var (engine, pool) = domain.AddWorkerPool(isAttached: false);
         domain.FromRank(0).LosesNext = 1;
         domain.SetWorker(0, pool, RankWorker.Attached);
 
@@ -46,7 +46,7 @@ public class WorkerPoolSpecs
     public void Map_that_a_rank_refuses_for_want_of_a_worker_should_be_undone_on_all()
     {
         var domain = new SimulatedDomain(2);
-        var (engine, pool) = AddWorkerPool(domain);
+        var (engine, pool) = domain.AddWorkerPool(isAttached: false);
         domain.SetWorker(0, pool, RankWorker.Attached);
         domain.SetWorker(1, pool, RankWorker.Attached);
         domain.Settle();
@@ -64,7 +64,7 @@ public class WorkerPoolSpecs
     public void Pool_should_be_withdrawn_when_no_worker_comes_back_in_its_window_and_not_before()
     {
         var domain = new SimulatedDomain(2);
-        var (engine, pool) = AddAttachedPool(domain);
+        var (engine, pool) = domain.AddWorkerPool();
         engine.Grow(pool, 4);
         domain.Settle();
         domain.SetWorker(1, pool, RankWorker.Gone);
@@ -85,7 +85,7 @@ public class WorkerPoolSpecs
     public void Pool_whose_workers_have_not_come_yet_should_wait_for_them()
     {
         var domain = new SimulatedDomain(1);
-        var (engine, _) = AddWorkerPool(domain);
+        var (engine, _) = domain.AddWorkerPool(isAttached: false);
 
         domain.Advance(300, coarse: true);
 
@@ -97,7 +97,7 @@ public class WorkerPoolSpecs
     public void New_coordinator_should_know_which_workers_are_there()
     {
         var domain = new SimulatedDomain(2);
-        var (engine, pool) = AddAttachedPool(domain);
+        var (engine, pool) = domain.AddWorkerPool();
         domain.SetWorker(1, pool, RankWorker.Gone);
         domain.Settle();
         domain.TakeOver();
@@ -155,24 +155,4 @@ public class WorkerPoolSpecs
 
     private static IEnumerable<Decision> Unmaps(SimulatedDomain domain, int rank) => domain.ToRank(rank).Sent.OfType<SimulatedDomain.Mail>()
         .Select(m => m.Message).OfType<RankProtocol.Decide>().Select(d => d.Decision).Where(d => d.Kind == DecisionKind.Unmap);
-
-    private static (SimulatedEngine Engine, PoolId Pool) AddAttachedPool(SimulatedDomain domain)
-    {
-        var (engine, pool) = AddWorkerPool(domain);
-        for (var rank = 0; rank < domain.Ranks.Count; rank++)
-        {
-            domain.SetWorker(rank, pool, RankWorker.Attached);
-        }
-
-        domain.Settle();
-        return (engine, pool);
-    }
-
-    private static (SimulatedEngine Engine, PoolId Pool) AddWorkerPool(SimulatedDomain domain)
-    {
-        var engine = domain.AddEngine("w");
-        var request = engine.Open(TestPools.WorkerSpec("w", [.. domain.Ranks.Select(r => r.Gpu)]));
-        domain.Settle();
-        return (engine, Assert.IsType<EngineProtocol.PoolOpened>(engine.Answers[request]).Pool);
-    }
 }

@@ -226,9 +226,9 @@ public sealed class KvPoolTests : IDisposable
         _pool.Add([TestPool.Extent(0)]);
         var told = new List<Refusal>();
         _pool.WithdrawnByDomain += told.Add;
-        var why = new Refusal(RefusalReason.PoolLost, "A rank is gone.");
+        var why = new Refusal(RefusalReason.UnknownPool, "It was closed.");
         _pool.Withdraw(why);
-        _pool.Withdraw(new Refusal(RefusalReason.UnknownPool, "Again."));
+        _pool.Withdraw(new Refusal(RefusalReason.PoolLost, "Again."));
         Assert.Equal([why], told);
         Assert.Same(why, _pool.Withdrawn);
         Assert.False(_pool.TryAllocate(0, new BlockId[1]));

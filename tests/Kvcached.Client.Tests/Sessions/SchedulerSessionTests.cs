@@ -292,6 +292,29 @@ public sealed class SchedulerSessionTests : IDisposable
     }
 
     [Fact]
+    public void PoolWithdrawn_AsLost_LeavesThePoolTheSessionsUntilItIsClosed()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0)]);
+        for (var i = 0; i < 2; i++)
+        {
+            Receive(new EngineProtocol.PoolWithdrawn(_session.Id, pool.Id, new Refusal(RefusalReason.PoolLost, "Gone.")));
+        }
+
+        // To say that it doesn't know it would be to say that no step uses it.
+        _line.Sent.Clear();
+        Receive(new EngineProtocol.CheckExtents(_session.Id, pool.Id, new Epoch(7, 1), [new GrantedExtent(TestPool.Extent(0), default)]));
+        Assert.Equal(TestPool.Extent(0), Assert.Single(Assert.IsType<EngineProtocol.ExtentsChecked>(Assert.Single(_line.Sent)).Held));
+
+        Assert.False(pool.TryAllocate(0, new BlockId[1]));
+        Assert.Null(pool.Close(TimeSpan.FromSeconds(1)));
+        Assert.Null(pool.Close(TimeSpan.FromSeconds(1)));
+        Assert.Equal(pool.Id, Assert.Single(_port.Requests.OfType<EngineProtocol.ClosePool>()).Pool);
+        Assert.Contains(pool.Id, _port.Forgotten);
+    }
+
+    [Fact]
     public void SessionRefused_WhileRecovering_IsTriedAgain_ElseItIsTheEnd()
     {
         _session.Connected(_line);

@@ -96,6 +96,22 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         return (engine, Assert.IsType<EngineProtocol.PoolOpened>(engine.Answers[request]).Pool);
     }
 
+    /// <summary>An engine with a pool over all ranks that workers map.</summary>
+    public (SimulatedEngine Engine, PoolId Pool) AddWorkerPool(bool isAttached = true)
+    {
+        var engine = AddEngine("w");
+        var request = engine.Open(TestPools.WorkerSpec("w", [.. Ranks.Select(r => r.Gpu)]));
+        Settle();
+        var pool = Assert.IsType<EngineProtocol.PoolOpened>(engine.Answers[request]).Pool;
+        for (var rank = 0; isAttached && rank < Ranks.Count; rank++)
+        {
+            SetWorker(rank, pool, RankWorker.Attached);
+        }
+
+        Settle();
+        return (engine, pool);
+    }
+
     /// <summary>The coordinator's process ends, and another one takes over under a higher epoch. What was on its way from ranks to the old one is lost.</summary>
     public void TakeOver()
     {
