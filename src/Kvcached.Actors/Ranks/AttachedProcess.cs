@@ -8,7 +8,7 @@ namespace Kvcached.Actors.Ranks;
 /// <param name="Pool">The pool.</param>
 /// <param name="Rank">Its rank on this GPU.</param>
 /// <param name="Spec">What was opened.</param>
-/// <param name="Owner">The session that owned it when the worker attached.</param>
+/// <param name="Owner">The session that owns it.</param>
 /// <param name="Epoch">The epoch that was followed then.</param>
 /// <param name="Worker">The worker.</param>
 /// <param name="Process">Its process.</param>

@@ -8,7 +8,7 @@ namespace Kvcached.Actors.Ranks;
 
 /// <summary>
 /// The file in the run directory that says which processes may hold memory of a GPU, so that a host that was killed finds them when it is started again.
-/// Written whenever a worker attaches or ends, never when memory is mapped.
+/// Written whenever a worker attaches or ends or a pool passes to another owner, never when memory is mapped.
 /// </summary>
 /// <param name="path">Where it is, in a directory private to the user.</param>
 public sealed class AttachedProcessFile(string path)

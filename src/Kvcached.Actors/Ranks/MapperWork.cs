@@ -52,7 +52,15 @@ internal sealed class MapperWork
         if (_state.Pools.TryGetValue(command.Pool, out var known))
         {
             var isSame = known.Replica.Rank == command.Rank && known.Replica.Spec == command.Spec;
-            known.Replica.Owner = isSame ? command.Owner : known.Replica.Owner;
+            if (isSame && known.Replica.Owner != command.Owner)
+            {
+                known.Replica.Owner = command.Owner;
+
+                // Or this host, once killed and started again, would name an owner that the other ranks have forgotten. When it can't be
+                // written, that is all that happens: the owner is asked for anew.
+                _ = _state.RecordHolders();
+            }
+
             return _replies.Answer(command.Epoch, command.Pool, isSame, isSame
                 ? null
                 : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {_state.Pages.Gpu} with another shape."));
