@@ -62,9 +62,13 @@ internal sealed partial class ChaosPool
             return;
         }
 
-        lock (_lock)
+        // What is freed after the end of a lease is freed for nobody but the scheduler itself: its successor finds those blocks as they were.
+        if (EngineAnswer.WithdrawnFor(await AskSchedulerAsync($"pool-stats pool={_name}")) is null)
         {
-            _book.Freed();
+            lock (_lock)
+            {
+                _book.Freed();
+            }
         }
 
         FirstViolation ??= EngineAnswer.RefusalOf(answer) is { } refusal && refusal.Reason is not (RefusalReason.PoolLost or RefusalReason.HostUnreachable) ? $"{_name}: blocks could not be freed: {refusal}" : null;
