@@ -221,12 +221,8 @@ internal sealed partial class DomainState
         {
             GiveUpReopening(pool);
         }
-        else if (pool.Phase == PoolPhase.Recovering && FindAwaited(pool) is not null)
-        {
-            // What it reports once it is done comes a while later.
-            pool.PhaseDeadlineAt = Max(pool.PhaseDeadlineAt, _now + _settings.RecoveryDeadline);
-        }
-        else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt)
+        else if (pool.Phase == PoolPhase.Recovering && _now >= pool.PhaseDeadlineAt
+            && !pool.Gpus.Any(gpu => _ranks.TryGetValue(gpu, out var view) && view.Awaited is not null))
         {
             Withdraw(pool, $"only {pool.Reports.Count} of its {pool.RankCount} ranks were found within {_settings.RecoveryDeadline.TotalSeconds:0.#} s");
         }

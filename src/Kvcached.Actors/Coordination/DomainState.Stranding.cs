@@ -105,6 +105,12 @@ internal sealed partial class DomainState
     /// <summary>A host that has made itself known is back, however long it takes to find out what its workers have kept.</summary>
     private void ExpireStranded(PoolState pool)
     {
+        if (pool.Phase == PoolPhase.Recovering && FindAwaited(pool) is not null)
+        {
+            // What it reports once it is done comes a while later.
+            pool.PhaseDeadlineAt = Max(pool.PhaseDeadlineAt, _now + _settings.RecoveryDeadline);
+        }
+
         if (pool.Phase != PoolPhase.Stranded)
         {
             return;
