@@ -16,6 +16,7 @@ internal sealed class WorkerCommands : IDisposable
         commands["attach"] = Attach;
         commands["write"] = Write;
         commands["verify"] = Verify;
+        commands["count-dirty"] = command => ProbeAnswer.Ok.With("dirty", Lanes(command).Count(lane => lane.Bytes.Span.ContainsAnyExcept((byte)0)));
         commands["step-done"] = command =>
         {
             _arena!.StepDone(new EngineStep(command.Number("step")));
@@ -89,7 +90,7 @@ internal sealed class WorkerCommands : IDisposable
         var stamps = StampKey.Of(arena.Pool, arena.Rank, 0);
         var blockBytes = (int)arena.Layout.ShapeOf(0).BlockBytes;
         var lanes = StampLane.Of(arena.Layout, 0);
-        var version = (uint)command.Number("version");
+        var version = (uint)command.Number("version", 0);
         foreach (var block in command.Numbers("blocks").Select(number => new BlockId(number)))
         {
             foreach (var lane in lanes)
