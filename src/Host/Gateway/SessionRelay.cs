@@ -15,17 +15,22 @@ internal sealed class SessionRelay : UntypedActor, IWithTimers
 
     private readonly SessionId _session;
     private readonly IActorRef _coordinator;
-    private readonly Action _ended;
+    private readonly Action _over;
     private ISchedulerLine? _line;
     private TimeSpan _lease = TimeSpan.FromMinutes(1);
 
-    public SessionRelay(SessionId session, IActorRef coordinator, Action ended) => (_session, _coordinator, _ended) = (session, coordinator, ended);
+    /// <param name="session">The session.</param>
+    /// <param name="coordinator">Where its commands go.</param>
+    /// <param name="over">Called once the session is over; not when only the actor system ends.</param>
+    public SessionRelay(SessionId session, IActorRef coordinator, Action over) => (_session, _coordinator, _over) = (session, coordinator, over);
 
     public sealed record Attach(ISchedulerLine Line) : INoSerializationVerificationNeeded;
 
     public sealed record Detach(ISchedulerLine Line) : INoSerializationVerificationNeeded;
 
-    public sealed record Command(ISchedulerLine Line, EngineProtocol.ICommand Message) : INoSerializationVerificationNeeded;
+    /// <param name="Message">What the engine said.</param>
+    /// <param name="Taken">Called when it is passed on.</param>
+    public sealed record Command(EngineProtocol.ICommand Message, Action Taken) : INoSerializationVerificationNeeded;
 
     public sealed class Died : INoSerializationVerificationNeeded
     {
@@ -39,10 +44,11 @@ internal sealed class SessionRelay : UntypedActor, IWithTimers
 
     public ITimerScheduler Timers { get; set; } = null!;
 
-    public static Props Props(SessionId session, IActorRef coordinator, Action ended) =>
-        Akka.Actor.Props.Create(() => new SessionRelay(session, coordinator, ended));
+    public static Props Props(SessionId session, IActorRef coordinator, Action over) =>
+        Akka.Actor.Props.Create(() => new SessionRelay(session, coordinator, over));
 
-    protected override void PostStop() => _ended();
+    // Whose connection is lost while one actor system takes another's place may never attach.
+    protected override void PreStart() => AwaitLine();
 
     protected override void OnReceive(object message)
     {
@@ -50,7 +56,7 @@ internal sealed class SessionRelay : UntypedActor, IWithTimers
         {
             case Command command:
                 _coordinator.Tell(command.Message, Self);
-                command.Line.CommandTaken();
+                command.Taken();
                 break;
             case Attach attach:
                 _line = attach.Line;
@@ -58,14 +64,14 @@ internal sealed class SessionRelay : UntypedActor, IWithTimers
                 break;
             case Detach detach when ReferenceEquals(detach.Line, _line):
                 _line = null;
-                Timers.StartSingleTimer(nameof(LeaseEnded), LeaseEnded.Instance, _lease + Margin);
+                AwaitLine();
                 break;
             case Died:
                 _coordinator.Tell(new EngineProtocol.SessionDied(_session), Self);
-                Context.Stop(Self);
+                End();
                 break;
             case LeaseEnded:
-                Context.Stop(Self);
+                End();
                 break;
             case EngineProtocol.IReply or EngineProtocol.IEvent when message is EngineProtocol.IMessage { Session: var session } said && session == _session:
                 Deliver(said);
@@ -87,25 +93,16 @@ internal sealed class SessionRelay : UntypedActor, IWithTimers
                 _lease = opened.Lease;
                 break;
             case EngineProtocol.SessionClosed or EngineProtocol.SessionRefused:
-                Context.Stop(Self);
+                End();
                 break;
         }
     }
-}
 
-/// <summary>Sessions as actors of the host's system.</summary>
-internal sealed class AkkaSessions(ActorSystem system, IActorRef coordinator) : ISchedulerSessions
-{
-    public ISchedulerSession Open(SessionId session, Action ended) => new Session(system.ActorOf(SessionRelay.Props(session, coordinator, ended)));
+    private void AwaitLine() => Timers.StartSingleTimer(nameof(LeaseEnded), LeaseEnded.Instance, _lease + Margin);
 
-    private sealed class Session(IActorRef relay) : ISchedulerSession
+    private void End()
     {
-        public void Attach(ISchedulerLine line) => relay.Tell(new SessionRelay.Attach(line));
-
-        public void Detach(ISchedulerLine line) => relay.Tell(new SessionRelay.Detach(line));
-
-        public void Tell(ISchedulerLine line, EngineProtocol.ICommand command) => relay.Tell(new SessionRelay.Command(line, command));
-
-        public void Died() => relay.Tell(SessionRelay.Died.Instance);
+        _over();
+        Context.Stop(Self);
     }
 }

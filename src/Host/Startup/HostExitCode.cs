@@ -28,7 +28,7 @@ internal static class HostExitCodes
         HostExitCode.PortInUse => "a port is in use",
         HostExitCode.UnsafeDirectory => "the run directory can't be made, or isn't private to the user",
         HostExitCode.NotJoined => "the cluster was not joined in time",
-        HostExitCode.RemovedFromCluster => "the cluster removed this host; start it again",
+        HostExitCode.RemovedFromCluster => "the cluster removed this host, and it could not join again in time; start it again",
         HostExitCode.SocketUnusable => "the engine socket can't be made, or another host serves it",
         _ => throw new ArgumentOutOfRangeException(nameof(code), code, null),
     };

@@ -10,7 +10,7 @@ namespace Kvcached.Host.Startup;
 /// </summary>
 internal static class HostProcess
 {
-    /// <summary>Runs until told to stop, removed from the cluster, or unable to go on.</summary>
+    /// <summary>Runs until told to stop, or unable to go on.</summary>
     public static async Task<HostExitCode> RunAsync(KvcachedHostOptions options, Config userConfig)
     {
         var userDirectory = PrivateDirectory.DefaultPath();
@@ -32,8 +32,7 @@ internal static class HostProcess
             using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }, TimeProvider.System))
             {
                 var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName } };
-                await using var server = HostServer.Create(told, userConfig, pool);
-                return await server.RunAsync();
+                return await new HostLives(told, userConfig, pool).RunAsync();
             }
         }
     }

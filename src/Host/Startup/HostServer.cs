@@ -3,10 +3,6 @@ using Akka.Actor;
 using Akka.Configuration;
 using Akka.Hosting;
 using Kvcached.Actors.Coordination;
-using Kvcached.Actors.Ranks;
-using Kvcached.Core.Contracts;
-using Kvcached.Core.Sockets;
-using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
 using Kvcached.Host.Management;
 using Kvcached.Host.Options;
@@ -16,29 +12,54 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace Kvcached.Host.Startup;
 
-/// <summary>The actors, the engine gateway and the management HTTP of one host: built together, started and stopped in order.</summary>
+/// <summary>How one life of a host's actors ended.</summary>
+internal enum HostLifeEnd
+{
+    /// <summary>As asked.</summary>
+    Stopped,
+
+    /// <summary>They could not be started; why is said beside it.</summary>
+    NotStarted,
+
+    /// <summary>No cluster took the host in within its time.</summary>
+    NotJoined,
+
+    /// <summary>The cluster has removed the host.</summary>
+    Removed,
+
+    /// <summary>Its actors did not end in time, so that no others may begin: something in the driver hangs.</summary>
+    Stuck,
+}
+
+/// <summary>
+/// One life of the actors and the management HTTP of a host: built together, started and stopped in order. What must outlive them is in <see cref="LastingParts"/>.
+/// </summary>
 internal sealed partial class HostServer : IAsyncDisposable
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
     private readonly KvcachedHostOptions _options;
-    private readonly RankState _rank;
+    private readonly LastingParts _lasting;
     private readonly ILogger _log;
     private AkkaManagementListener? _akkaManagement;
-    private SocketGateway? _gateway;
 
-    private HostServer(WebApplication app, KvcachedHostOptions options, RankState rank)
+    private HostServer(WebApplication app, KvcachedHostOptions options, LastingParts lasting)
     {
         _log = app.Services.GetRequiredService<ILogger<HostServer>>();
         _app = app;
         _options = options;
-        _rank = rank;
+        _lasting = lasting;
     }
 
-    public static HostServer Create(KvcachedHostOptions options, Config userConfig, PagePool pool)
+    /// <summary>Why it didn't start, when it didn't.</summary>
+    public StartFailure? Failure { get; private set; }
+
+    /// <summary>The ports that it got, to be had again by the next life; known once it is up.</summary>
+    public HostPorts? Ports { get; private set; }
+
+    public static HostServer Create(KvcachedHostOptions options, Config userConfig, LastingParts lasting)
     {
-        var rank = new RankState(pool);
         // Empty, so that no other source than ours sets addresses, and no file is watched.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddJsonFile("appsettings.json", optional: true, reloadOnChange: false);
@@ -57,49 +78,43 @@ internal sealed partial class HostServer : IAsyncDisposable
             kestrel.AddServerHeader = false;
             kestrel.Listen(ManagementAddress(options), options.ManagementPort);
         });
-        builder.Services.AddHostActors(options, userConfig, rank);
-        builder.Services.AddManagement(options, pool);
+        builder.Services.AddHostActors(options, userConfig, lasting.Rank);
+        builder.Services.AddManagement(options, lasting.Rank.Pages);
 
         var app = builder.Build();
         app.UseManagement(options);
-        return new HostServer(app, options, rank);
+        return new HostServer(app, options, lasting);
     }
 
-    /// <summary>Starts, says that it is ready, and serves until told to stop.</summary>
-    public async Task<HostExitCode> RunAsync()
+    /// <summary>Starts, says that it is ready when it is the host's first life, and serves until told to stop or removed.</summary>
+    /// <param name="stopping">Ends it.</param>
+    public async Task<HostLifeEnd> RunAsync(CancellationToken stopping)
     {
+        using var whenStopping = stopping.Register(_app.Lifetime.StopApplication);
         var started = await StartAsync();
         if (started.IsFailed(out var failure, out var system))
         {
-            await StopAsync();
-            HostProcess.Complain(failure.Message);
-            return failure.ExitCode;
+            _ = await TryStopAsync(null);
+            Failure = failure;
+            return failure.ExitCode == HostExitCode.Stopped ? HostLifeEnd.Stopped : HostLifeEnd.NotStarted;
         }
 
-        var stopping = _app.Lifetime.ApplicationStopping;
-        var joined = await ClusterJoin.WaitUntilUpAsync(system, _options.JoinTimeout, stopping);
+        var ending = _app.Lifetime.ApplicationStopping;
+        var joined = await ClusterJoin.WaitUntilUpAsync(system, _options.JoinTimeout, ending);
         if (joined == ClusterJoinOutcome.Up)
         {
-            await ServeAsync(system, stopping);
+            Ports = new HostPorts(Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0, ManagementPort(), _akkaManagement?.Port);
+            _lasting.SayReady(_options.Ranks.Domain, Ports);
+            await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, ending));
         }
 
         var isRemoved = system.WhenTerminated.IsCompleted;
-        await StopAsync();
-        if (joined == ClusterJoinOutcome.TimedOut)
+        if (!await TryStopAsync(system))
         {
-            HostProcess.Complain(
-                $"{HostSettingCatalog.JoinTimeout}: the cluster was not joined within {DurationText.Format(_options.JoinTimeout)}; see that a host "
-                + $"of domain '{_options.Ranks.Domain}' listens at {string.Join(" or ", _options.Ranks.SeedHosts)}.");
-            return HostExitCode.NotJoined;
+            return HostLifeEnd.Stuck;
         }
 
-        if (isRemoved)
-        {
-            HostProcess.Complain("the cluster removed this host, because others could not reach it for too long; start it again.");
-            return HostExitCode.RemovedFromCluster;
-        }
-
-        return HostExitCode.Stopped;
+        return joined == ClusterJoinOutcome.TimedOut ? HostLifeEnd.NotJoined : isRemoved && !stopping.IsCancellationRequested ? HostLifeEnd.Removed : HostLifeEnd.Stopped;
     }
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
@@ -117,7 +132,10 @@ internal sealed partial class HostServer : IAsyncDisposable
                 return conflict;
             }
 
-            return StartGateway(system) is { } refused ? refused : new StartResult<ActorSystem>(system, null);
+            var coordinator = ActorRegistry.For(system).Get<CoordinatorProxy>();
+            return _lasting.Serve(_options, system, coordinator, _app.Services.GetRequiredService<ILogger<SocketGateway>>()) is { } refused
+                ? refused
+                : new StartResult<ActorSystem>(system, null);
         }
         catch (OperationCanceledException) when (_app.Lifetime.ApplicationStopping.IsCancellationRequested)
         {
@@ -135,42 +153,19 @@ internal sealed partial class HostServer : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(ActorSystem system, CancellationToken stopping)
-    {
-        Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
-            ReadyLine.EventName, _rank.Pages.Gpu.Value, _options.Ranks.Domain, Akka.Cluster.Cluster.Get(system).SelfAddress.Port ?? 0,
-            ManagementPort(), _akkaManagement?.Port, Environment.ProcessId, _rank.Pages.Backend, _rank.Pages.CapacityBytes,
-            _gateway!.Path)));
-        await Task.WhenAny(system.WhenTerminated, Task.Delay(Timeout.Infinite, stopping));
-    }
-
-    private StartFailure? StartGateway(ActorSystem system)
-    {
-        var (pages, ranks) = (_rank.Pages, _options.Ranks);
-        var path = _options.Gateway.SocketPath ?? GatewaySocket.DefaultPath(ranks.RunDirectory, pages.Gpu, ranks.Domain, new KvcachedHostOptions().Ranks.Domain);
-        if (GatewaySocket.Open(path, _options.Gateway).IsFailed(out var failure, out var socket))
-        {
-            return failure;
-        }
-
-        _gateway = new SocketGateway(
-            socket, _options.Gateway,
-            new SocketProtocol.Welcome(
-                SocketLimits.ProtocolVersion, pages.Incarnation, pages.Gpu, ranks.Domain, pages.Backend, pages.GranularityBytes, $"kvcached-host {HelpText.Version}"),
-            _rank.Workers, new AkkaSessions(system, ActorRegistry.For(system).Get<CoordinatorProxy>()), ranks.ReopenWindow, TimeProvider.System,
-            _app.Services.GetRequiredService<ILogger<SocketGateway>>(), tagDirectory: TagPlaces.DirectoryOf(ranks.RunDirectory, ranks.Domain));
-        return null;
-    }
-
     private int ManagementPort() =>
         new Uri(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Port;
 
-    private async Task StopAsync()
+    private async Task<bool> TryStopAsync(ActorSystem? system)
     {
-        _gateway?.Dispose();
+        _lasting.Pause();
         _akkaManagement?.Dispose();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);
+
+        // Nothing of it may touch the rank any more when the next one begins.
+        var ended = system?.WhenTerminated ?? Task.CompletedTask;
+        return await Task.WhenAny(ended, Task.Delay(StopTimeout, CancellationToken.None)) == ended;
     }
 
     // Management has no transport security, so that it never leaves loopback, whatever Akka.Remote binds.

@@ -30,6 +30,9 @@ public sealed class FileLease : Lease, IDisposable
 
         Directory.CreateDirectory(directory);
         _path = Path.Combine(directory, $"lease-{settings.LeaseName}");
+
+        // The process may go on with another actor system, which must not find the lock taken by what is left of this one.
+        system?.RegisterOnTermination(Dispose);
     }
 
     public override Task<bool> Acquire()

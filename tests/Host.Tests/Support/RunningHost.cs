@@ -13,6 +13,8 @@ public sealed partial class RunningHost : IAsyncDisposable
 {
     private const int SigKill = 9;
     private const int SigTerm = 15;
+    private const int SigContinue = 18;
+    private const int SigStop = 19;
 
     // Between two questions; without it, asking would take the processor from the host that is to come about.
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
@@ -78,6 +80,11 @@ public sealed partial class RunningHost : IAsyncDisposable
 
     public void Kill() => Assert.Equal(0, kill(_process.Id, SigKill));
 
+    /// <summary>Stops it where it is; it lives, and does nothing.</summary>
+    public void Pause() => Assert.Equal(0, kill(_process.Id, SigStop));
+
+    public void Resume() => Assert.Equal(0, kill(_process.Id, SigContinue));
+
     public async Task<int> WaitForExitAsync()
     {
         await _process.WaitForExitAsync().WaitAsync(HostLauncher.Patience);
@@ -99,12 +106,21 @@ public sealed partial class RunningHost : IAsyncDisposable
         var waited = Stopwatch.StartNew();
         while (true)
         {
-            using var response = await Http.GetAsync(path);
-            var body = await response.Content.ReadAsStringAsync();
-            var answer = JsonSerializer.Deserialize(body, type)!;
-            if (isWanted(answer))
+            string body;
+            try
             {
-                return answer;
+                using var response = await Http.GetAsync(path);
+                body = await response.Content.ReadAsStringAsync();
+                var answer = JsonSerializer.Deserialize(body, type)!;
+                if (isWanted(answer))
+                {
+                    return answer;
+                }
+            }
+            catch (HttpRequestException exception)
+            {
+                // Not there for a moment while the host's actors begin anew.
+                body = exception.Message;
             }
 
             Assert.True(waited.Elapsed < HostLauncher.Patience, $"{path} never answered as wanted; the last answer: {body}");
