@@ -33,7 +33,7 @@ class SampleTests(HostTestCase):
 
     def test_memory_that_moves_between_engines_reads_as_zeroes(self):
         if isinstance(self.host, TestHost):
-            self.skipTest("the test host asks nobody to shrink; the real ones do (tests.real)")
+            self.skipTest("the test host takes nothing from one pool for another; the real ones do (tests.real)")
         output = self.run_program(("samples", "python", "handover.py"), "--socket", self.host.sockets[0], "--virtual-gib", "4")
         self.assertIn("all that moved between the engines read as zeroes", output)
 

@@ -1,6 +1,6 @@
 """Two engines on one GPU hand memory to each other, and see nothing of each other's: each page that has moved reads as zeroes in the next process.
 
-The first engine takes all that the host lends, fills it and caches it. The second grows, for which the first has to shrink to its share; then the first
+The first engine takes all that the host lends, fills it and caches half. The second grows, for which the first loses what it caches; then the first
 closes its pool, and the second takes the rest. Each engine has a worker process of its own. With main memory nothing else is needed; a GPU needs PyTorch:
     python3 handover.py --socket HOST0/engine.sock [--gpu GPU-uuid]
 """
@@ -128,9 +128,10 @@ def main():
     first = Engine(arguments, "first")
     given = first.take_all()
     first.each("fill", given, 0xA5)
-    for number, block in enumerate(given):
+    cached = sorted(given)[: len(given) // 2]  # of whole pages; the others stay in use, so that something is left until it closes
+    for number, block in enumerate(cached):
         first.pool.cache(GROUP, block, number.to_bytes(8, "little"), 1)
-    print("first: {0} blocks filled and cached in {1} pages".format(len(given), first.pool.stats().mapped_pages), flush=True)
+    print("first: {0} blocks filled in {1} pages, half of them cached".format(len(given), first.pool.stats().mapped_pages), flush=True)
 
     second = Engine(arguments, "second")
     shrunk = second.take_all()
