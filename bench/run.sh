@@ -24,6 +24,7 @@ measure decision decision
 measure messages messages
 
 measure blocks blocks
+measure attached attached-map
 measure map coordinated-map
 measure map-pinned coordinated-map --echo pinned
 measure map-fresh coordinated-map --kept off --runs 2 --steps 1000

@@ -1,4 +1,5 @@
 using Kvcached.Benchmarks;
+using Kvcached.Benchmarks.AttachedMaps;
 using Kvcached.Benchmarks.CoordinatedMaps;
 using Kvcached.Benchmarks.Decisions;
 using Kvcached.Benchmarks.Messages;
@@ -6,6 +7,7 @@ using Kvcached.Benchmarks.Messages;
 // Each benchmark has a file or a folder of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
 var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
 {
+    ["attached-map"] = args => Task.FromResult(AttachedMapBenchmark.Run(args)),
     ["bdn"] = args => Task.FromResult(BlockAllocatorBenchmark.Run(args)),
     ["blocks"] = args => Task.FromResult(BlocksRunner.Run(args)),
     ["coordinated-map"] = CoordinatedMapBenchmark.RunAsync,
@@ -16,6 +18,11 @@ var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringC
 if (args is [RankHostProcess.CommandName, ..])
 {
     return await RankHostCommand.RunAsync(args[1..]);
+}
+
+if (args is [AttachedWorker.CommandName, ..])
+{
+    return AttachedWorker.Run(args[1..]);
 }
 
 if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var benchmark))

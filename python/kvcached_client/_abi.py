@@ -173,6 +173,7 @@ class Event(Structure):
         ("asked_pages", c_int32),
         ("given_up_pages", c_int32),
         ("lost_count", c_int64),
+        ("deadline_ms", c_int64),
         ("tag", Tag),
         ("reserved", c_uint8 * 7),
     ]

@@ -23,10 +23,12 @@ class Evicted:
 
 @dataclass(frozen=True)
 class Shrink:
-    """The domain asked for memory back. What was not given up at once is in use or pinned: free or evict what can be spared."""
+    """The domain asked for memory back. What was not given up at once is in use or pinned: what is freed or preempted within ``deadline`` seconds is
+    given up too, as soon as whole extents are free; 0 when nobody waits for more."""
 
     asked_pages: int
     given_up_pages: int
+    deadline: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def _read(native: _abi.Event) -> Event:
     if native.kind == 1:
         return Evicted(native.group, native.block, native.tag.to_bytes())
     if native.kind == 2:
-        return Shrink(native.asked_pages, native.given_up_pages)
+        return Shrink(native.asked_pages, native.given_up_pages, native.deadline_ms / 1000)
     if native.kind == 3:
         return Withdrawn(native.status)
     if native.kind == 4:

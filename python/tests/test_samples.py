@@ -4,7 +4,7 @@ import subprocess
 import sys
 import unittest
 
-from tests.host import HostTestCase
+from tests.host import HostTestCase, TestHost
 from tests.support import LIBRARY, PYTHON_FOLDER, ROOT
 
 
@@ -30,6 +30,12 @@ class SampleTests(HostTestCase):
             ("samples", "python", "run_host.py"), "--sockets", *self.host.sockets, "--steps", "25", "--limit-mib", "16", "--pool", "small"
         )
         self.assertIn("all equal", output)
+
+    def test_memory_that_moves_between_engines_reads_as_zeroes(self):
+        if isinstance(self.host, TestHost):
+            self.skipTest("the test host takes nothing from one pool for another; the real ones do (tests.real)")
+        output = self.run_program(("samples", "python", "handover.py"), "--socket", self.host.sockets[0], "--virtual-gib", "4")
+        self.assertIn("all that moved between the engines read as zeroes", output)
 
     def test_the_measurement_measures(self):
         output = self.run_program(("python", "bench", "alloc_free.py"), "--socket", self.host.sockets[0], "--repeats", "200", "--pages", "8")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the CUDA sample on the GPUs of this machine: a host per GPU, then one engine over all of them, and one over the last alone.
+# Runs the CUDA samples on the GPUs of this machine: a host per GPU, then one engine over all of them, one over the last alone, and two on the first.
 #   samples/python/on_gpus.sh HOST LIBRARY    HOST: the program Kvcached.Host; LIBRARY: libkvcached.so (./build-native.sh makes it)
 # Needs Python with PyTorch, and nvidia-smi. Prints what the hosts themselves hold on the GPUs; exit code 0 when every block was right.
 set -euo pipefail
@@ -31,4 +31,5 @@ echo "GPU memory in use after the engine over all GPUs, MiB: $(used)"
 CUDA_VISIBLE_DEVICES=$(printf '%s\n' "${gpus[@]}" | tac | paste -sd,) \
   python3 "$here/run_cuda.py" --pool last --sockets "${sockets[-1]}" --gpus "${gpus[-1]}"
 echo "GPU memory in use after the engine over the last GPU, MiB: $(used)"
+python3 "$here/handover.py" --socket "${sockets[0]}" --gpu "${gpus[0]}"
 python3 "$here/../../python/bench/alloc_free.py" --socket "${sockets[0]}" --gpu "${gpus[0]}"

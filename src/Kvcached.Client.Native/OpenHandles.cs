@@ -64,7 +64,7 @@ internal sealed class OpenPool : IEventSource
             Events.Publish(happened);
         };
         pool.ShrinkAsked += asked =>
-            Events.Publish(new AbiEvent { Kind = EventKind.Shrink, AskedPages = asked.AskedPages, GivenUpPages = asked.GivenUpPages });
+            Events.Publish(new AbiEvent { Kind = EventKind.Shrink, AskedPages = asked.AskedPages, GivenUpPages = asked.GivenUpPages, DeadlineMs = (long)asked.Deadline.TotalMilliseconds });
         pool.WithdrawnByDomain += refusal =>
             Events.Publish(new AbiEvent { Kind = EventKind.Withdrawn, Status = (int)StatusOf.Refusal(refusal.Reason) });
     }

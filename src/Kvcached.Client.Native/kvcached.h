@@ -420,7 +420,8 @@ KVC_API int32_t kvc_close_arena(kvc_handle arena, int32_t timeout_ms);
 
 enum {
     KVC_EVENT_EVICTED = 1,   /* pool: a cached block was evicted; forget it. group, block, tag */
-    KVC_EVENT_SHRINK = 2,    /* pool: the domain asked for memory back. asked_pages, given_up_pages; free or evict what can be spared */
+    KVC_EVENT_SHRINK = 2,    /* pool: the domain asked for memory back. asked_pages, given_up_pages; what is freed or preempted within deadline_ms
+                                is given up too, as soon as whole extents are free. deadline_ms 0: nobody waits for more */
     KVC_EVENT_WITHDRAWN = 3, /* pool: it is gone; its blocks must not be used any more. status */
     KVC_EVENT_POOL_GONE = 4, /* arena: the pool was closed or withdrawn, and everything unmapped. status */
     KVC_EVENT_LOST = 5       /* there were more events than room: lost_count are missing; list the tagged blocks anew */
@@ -434,6 +435,7 @@ typedef struct kvc_event {
     int32_t asked_pages;
     int32_t given_up_pages;
     int64_t lost_count;
+    int64_t deadline_ms;
     kvc_tag tag;
     uint8_t reserved[7];
 } kvc_event;

@@ -129,6 +129,7 @@ void print_layout(void)
     FIELD(kvc_event, asked_pages);
     FIELD(kvc_event, given_up_pages);
     FIELD(kvc_event, lost_count);
+    FIELD(kvc_event, deadline_ms);
     FIELD(kvc_event, tag);
     FIELD(kvc_event, reserved);
 }

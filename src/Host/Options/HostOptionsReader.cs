@@ -71,6 +71,8 @@ internal static class HostOptionsReader
         DecisionDeadline = read.Time(DecisionDeadline, defaults.DecisionDeadline, TimeSpan.FromMilliseconds(50), Minute),
         SessionLease = read.Time(SessionLease, defaults.SessionLease, TimeSpan.FromSeconds(1), Hour),
         RevokeDeadline = read.Time(RevokeDeadline, defaults.RevokeDeadline, TimeSpan.FromMilliseconds(10), Minute),
+        ShrinkDeadline = read.Time(ShrinkDeadline, defaults.ShrinkDeadline, TimeSpan.FromMilliseconds(10), Minute, isZeroAllowed: true),
+        ShrinkPause = read.Time(ShrinkPause, defaults.ShrinkPause, TimeSpan.FromMilliseconds(100), Hour),
         ReturnDeadline = read.Time(ReturnDeadline, defaults.ReturnDeadline, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),
         RecoveryDeadline = read.Time(RecoveryDeadline, defaults.RecoveryDeadline, TimeSpan.FromSeconds(1), Hour),
         WorkerDeadline = read.Time(WorkerDeadline, defaults.WorkerDeadline, TimeSpan.FromMilliseconds(10), Minute),

@@ -40,6 +40,12 @@ internal sealed record CoordinatorSettings
     /// <summary>An engine answers a revoke by then.</summary>
     public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>A pool that was asked to shrink gives back by then; zero = none is asked.</summary>
+    public TimeSpan ShrinkDeadline { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A pool that didn't shrink when asked is left alone for so long.</summary>
+    public TimeSpan ShrinkPause { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Longest deadline that an engine may set for a request.</summary>
     public TimeSpan MaxRequestDeadline { get; init; } = TimeSpan.FromMinutes(5);
 

@@ -9,7 +9,7 @@ namespace Kvcached.Actors.Coordination;
 
 /// <content>
 /// Memory: set aside on every GPU of a pool or on none, in a fixed order of GPUs. When one has too little, warm extents of other pools are
-/// asked back, longest idle first. Who came first is served first: nobody passes a waiting request on a GPU that both need.
+/// asked back, longest idle first; if they don't suffice, pools above their share are asked to shrink. Who came first is served first: nobody passes a waiting request on a GPU that both need.
 /// </content>
 internal sealed partial class DomainState
 {
@@ -49,7 +49,7 @@ internal sealed partial class DomainState
                 accounts[r]!.Cancel(bytesPerPageId[r] * request.PageCount);
             }
 
-            if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, request))
+            if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, waiting))
             {
                 refusal = Describe(problem, problem.Gpu);
                 return Reservation.Refused;

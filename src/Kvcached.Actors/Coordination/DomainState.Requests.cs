@@ -116,8 +116,9 @@ internal sealed partial class DomainState
         return false;
     }
 
-    private static void EnqueueFree(PoolState pool, PendingFree free)
+    private void EnqueueFree(PoolState pool, PendingFree free)
     {
+        NoteShrunk(pool, free.Extents);
         pool.Warm = pool.Warm.RemoveAll(w => free.Extents.Contains(w.Extent));
         pool.Frees.Enqueue(free);
     }

@@ -23,12 +23,6 @@ internal sealed partial class DomainState
             return;
         }
 
-        if (_revokes.TryGetValue(answer.RevokeId, out var revoke) && ReferenceEquals(revoke.Pool, pool))
-        {
-            _revokes.Remove(revoke.Id);
-            pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
-        }
-
         // Also after the deadline, or for a revoke of an earlier coordinator: the engine doesn't use them any more.
         var givenUp = answer.GivenUp.IsDefault
             ? []
@@ -37,8 +31,16 @@ internal sealed partial class DomainState
         if (givenUp.Length > 0)
         {
             EnqueueFree(pool, new PendingFree(null, givenUp, answer.Fence, now));
-            Pump(pool);
         }
+
+        // Only now: until then its extents count as revoked, not as given up for a shrink.
+        if (_revokes.TryGetValue(answer.RevokeId, out var revoke) && ReferenceEquals(revoke.Pool, pool))
+        {
+            _revokes.Remove(revoke.Id);
+            pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+        }
+
+        Pump(pool);
 
         MemoryWasFreed();
     }
@@ -57,10 +59,12 @@ internal sealed partial class DomainState
 
     /// <summary>
     /// Asks other pools for warm extents, as many as are short on each GPU beyond what is coming back anyway. False, and nobody asked, when
-    /// some GPU would be short even if all of them were given up.
+    /// some GPU would be short even if all of them were given up and those above their share shrank to it.
     /// </summary>
-    private bool TryAskBack(PoolState pool, EngineProtocol.AllocatePages request)
+    private bool TryAskBack(PoolState pool, PendingAllocation waiting)
     {
+        var request = waiting.Request;
+        var shrinks = new List<(PoolState Pool, GpuId Gpu, long ByteCount)>();
         var chosen = new HashSet<(PoolId Pool, Extent Extent)>();
         for (var i = 0; i < pool.RankCount; i++)
         {
@@ -77,7 +81,7 @@ internal sealed partial class DomainState
             if (shortage > 0)
             {
                 var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool).Where(w => !chosen.Contains((w.Pool, w.Extent))), _ranks[gpu].Ledger);
-                if (plan.MissingBytes > 0)
+                if (plan.MissingBytes > 0 && !TryPlanShrinks(pool, gpu, wanted, plan.MissingBytes, plan, shrinks))
                 {
                     return false;
                 }
@@ -95,6 +99,7 @@ internal sealed partial class DomainState
             _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, revoke.Extents));
         }
 
+        AskToShrink(shrinks, waiting.DeadlineAt);
         return true;
     }
 
@@ -126,38 +131,45 @@ internal sealed partial class DomainState
     private long ComingBack(GpuId gpu)
     {
         var bytes = 0L;
-        foreach (var revoke in _revokes.Values)
-        {
-            var rank = revoke.Pool.RankOf(gpu);
-            bytes += rank < 0 ? 0 : revoke.Pool.BytesOn(rank, revoke.Extents);
-        }
-
         foreach (var pool in _pools.Values)
         {
             // What waits for a host, or for an engine to be quiet, may take any time.
             var rank = pool.RankOf(gpu);
-            if (rank < 0 || pool.Phase is PoolPhase.Stranded or PoolPhase.Lost)
-            {
-                continue;
-            }
+            bytes += rank < 0 || pool.Phase is PoolPhase.Stranded or PoolPhase.Lost ? 0 : ComingBack(pool, rank);
+        }
 
-            foreach (var free in pool.Frees)
-            {
-                bytes += pool.BytesOn(rank, free.Extents);
-            }
+        return bytes;
+    }
 
-            foreach (var extent in pool.Leaving.Extents)
-            {
-                if (pool.Leaving.IsHeldBy(extent, rank) && !pool.Leaving.IsQuarantinedOn(extent, rank))
-                {
-                    bytes += pool.Layouts[rank].BytesOf(extent);
-                }
-            }
+    private long ComingBack(PoolState pool, int rank)
+    {
+        var bytes = 0L;
+        foreach (var revoke in _revokes.Values)
+        {
+            bytes += ReferenceEquals(revoke.Pool, pool) ? pool.BytesOn(rank, revoke.Extents) : 0;
+        }
 
-            if (pool.Phase == PoolPhase.Closing && pool.PhaseAwaiting.Contains(rank))
+        foreach (var shrink in _shrinks.Values)
+        {
+            bytes += ReferenceEquals(shrink.Pool, pool) ? Math.Max(0, shrink.MissingBytes[rank]) : 0;
+        }
+
+        foreach (var free in pool.Frees)
+        {
+            bytes += pool.BytesOn(rank, free.Extents);
+        }
+
+        foreach (var extent in pool.Leaving.Extents)
+        {
+            if (pool.Leaving.IsHeldBy(extent, rank) && !pool.Leaving.IsQuarantinedOn(extent, rank))
             {
-                bytes += pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
+                bytes += pool.Layouts[rank].BytesOf(extent);
             }
+        }
+
+        if (pool.Phase == PoolPhase.Closing && pool.PhaseAwaiting.Contains(rank))
+        {
+            bytes += pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
         }
 
         return bytes;
@@ -172,6 +184,7 @@ internal sealed partial class DomainState
             // extents again when it can.
             _revokes.Remove(revoke.Id);
             revoke.Pool.Warm = [];
+            PauseShrinking(revoke.Pool);
         }
 
         if (expired.Length > 0)
@@ -182,6 +195,7 @@ internal sealed partial class DomainState
 
     private void DropRevokesOf(PoolState pool)
     {
+        DropShrinksOf(pool);
         foreach (var revoke in _revokes.Values.Where(r => ReferenceEquals(r.Pool, pool)).ToArray())
         {
             _revokes.Remove(revoke.Id);

@@ -57,6 +57,7 @@ internal sealed partial class DomainState
         }
 
         ExpireRevokes();
+        ExpireShrinks();
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);

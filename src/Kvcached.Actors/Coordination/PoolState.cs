@@ -109,6 +109,9 @@ internal sealed class PoolState
     /// <summary>When the last warm report came in.</summary>
     public TimeSpan WarmReportedAt { get; set; }
 
+    /// <summary>It isn't asked to shrink before that.</summary>
+    public TimeSpan ShrinkPausedUntil { get; set; }
+
     /// <summary>The request that is answered when the pool is open, or closed; null when nobody waits.</summary>
     public EngineProtocol.IRequest? Opener { get; set; }
 

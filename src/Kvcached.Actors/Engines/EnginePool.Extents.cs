@@ -33,6 +33,16 @@ internal sealed partial class EnginePool
         }
     }
 
+    /// <summary>Lets go of warm extents, longest idle first, that take so many bytes on each GPU.</summary>
+    public ImmutableArray<Extent> GiveUp(ImmutableArray<GpuBytes> wanted)
+    {
+        lock (_lock)
+        {
+            ImmutableArray<long> byRank = [.. Spec.Geometry.Ranks.Select(rank => wanted.Where(item => item.Gpu == rank.Gpu).Sum(item => Math.Max(0, item.ByteCount)))];
+            return GiveUp(_blocks.FindCheapest(byRank, (extent, rank) => _layouts[rank].BytesOf(extent), withCached: false));
+        }
+    }
+
     /// <summary>Those of the extents that this pool neither holds, in that generation, nor is giving back.</summary>
     public ImmutableArray<Extent> FindForeign(ImmutableArray<Extent> extents)
     {

@@ -28,16 +28,22 @@ internal sealed partial class EngineSession
     }
 
     /// <summary>Answers a revoke, in one step with allocation.</summary>
-    private void GiveUp(EngineProtocol.RevokeExtents revoke)
+    private void GiveUp(EngineProtocol.RevokeExtents revoke) =>
+        AnswerGivenUp(revoke.Pool, revoke.RevokeId, _pools.TryGetValue(revoke.Pool, out var pool) ? pool.GiveUp(revoke.Extents) : []);
+
+    /// <summary>Gives up what is warm now; what its blocks' users free later is asked back when it is reported.</summary>
+    private void Shrink(EngineProtocol.ShrinkRequested shrink) =>
+        AnswerGivenUp(shrink.Pool, shrink.ShrinkId, _pools.TryGetValue(shrink.Pool, out var pool) ? pool.GiveUp(shrink.Wanted) : []);
+
+    private void AnswerGivenUp(PoolId pool, long question, ImmutableArray<Extent> givenUp)
     {
-        var givenUp = _pools.TryGetValue(revoke.Pool, out var pool) ? pool.GiveUp(revoke.Extents) : [];
         if (!givenUp.IsEmpty)
         {
             // The answer may be lost, a request is sent until it is answered; it comes first, so that it isn't refused.
-            GiveBack(revoke.Pool, givenUp);
+            GiveBack(pool, givenUp);
         }
 
-        _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, revoke.Pool, revoke.RevokeId, givenUp, EngineStep.None), Self);
+        _gateway.Tell(new EngineProtocol.RevokeAnswered(_id, pool, question, givenUp, EngineStep.None), Self);
     }
 
     private void ClosePool(PoolId pool)

@@ -81,6 +81,9 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
             case EngineProtocol.IReply reply:
                 Answered(reply);
                 break;
+            case EngineProtocol.ShrinkRequested shrink:
+                Shrink(shrink);
+                break;
             case EngineProtocol.RevokeExtents revoke:
                 GiveUp(revoke);
                 break;

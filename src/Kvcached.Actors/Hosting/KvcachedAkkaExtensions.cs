@@ -78,6 +78,8 @@ public static class KvcachedAkkaExtensions
                     DecisionDeadline = options.DecisionDeadline,
                     SessionLease = options.SessionLease,
                     RevokeDeadline = options.RevokeDeadline,
+                    ShrinkDeadline = options.ShrinkDeadline,
+                    ShrinkPause = options.ShrinkPause,
                     ReturnDeadline = options.ReturnDeadline,
                     RecoveryDeadline = options.RecoveryDeadline,
                     ReopenWindow = options.ReopenWindow,

@@ -62,6 +62,12 @@ public sealed record RankHostOptions
     /// <summary>An engine answers a revoke by then, or counts as having given nothing up. Default 250 ms.</summary>
     public TimeSpan RevokeDeadline { get; init; } = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>A pool above its weighted share that is asked to shrink gives back by then; zero = none is asked. Default 1 s.</summary>
+    public TimeSpan ShrinkDeadline { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A pool that didn't shrink when asked is left alone for so long. Default 10 s.</summary>
+    public TimeSpan ShrinkPause { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>How often a rank makes itself known to the coordinator. Default 500 ms.</summary>
     public TimeSpan RegisterInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 

@@ -20,6 +20,7 @@ public static class HotPathManifests
     public const string RequestRefused = "er1";
     public const string ReportWarmExtents = "ew1";
     public const string RevokeExtents = "ev1";
+    public const string ShrinkRequested = "ek1";
     public const string RevokeAnswered = "eg1";
     public const string CheckExtents = "ec1";
     public const string ExtentsChecked = "eh1";

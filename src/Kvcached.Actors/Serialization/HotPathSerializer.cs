@@ -83,6 +83,7 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
             case EngineProtocol.RequestRefused m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.ReportWarmExtents m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.RevokeExtents m: EngineWire.Write(ref writer, m); break;
+            case EngineProtocol.ShrinkRequested m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.RevokeAnswered m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.CheckExtents m: EngineWire.Write(ref writer, m); break;
             case EngineProtocol.ExtentsChecked m: EngineWire.Write(ref writer, m); break;
@@ -109,6 +110,7 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
         HotPathManifests.RequestRefused => EngineWire.TryRead(ref reader, out EngineProtocol.RequestRefused? m) ? m : null,
         HotPathManifests.ReportWarmExtents => EngineWire.TryRead(ref reader, out EngineProtocol.ReportWarmExtents? m) ? m : null,
         HotPathManifests.RevokeExtents => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeExtents? m) ? m : null,
+        HotPathManifests.ShrinkRequested => EngineWire.TryRead(ref reader, out EngineProtocol.ShrinkRequested? m) ? m : null,
         HotPathManifests.RevokeAnswered => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeAnswered? m) ? m : null,
         HotPathManifests.CheckExtents => EngineWire.TryRead(ref reader, out EngineProtocol.CheckExtents? m) ? m : null,
         HotPathManifests.ExtentsChecked => EngineWire.TryRead(ref reader, out EngineProtocol.ExtentsChecked? m) ? m : null,

@@ -31,6 +31,7 @@ public static class WireTypes
         [typeof(EngineProtocol.RequestRefused)] = HotPathManifests.RequestRefused,
         [typeof(EngineProtocol.ReportWarmExtents)] = HotPathManifests.ReportWarmExtents,
         [typeof(EngineProtocol.RevokeExtents)] = HotPathManifests.RevokeExtents,
+        [typeof(EngineProtocol.ShrinkRequested)] = HotPathManifests.ShrinkRequested,
         [typeof(EngineProtocol.RevokeAnswered)] = HotPathManifests.RevokeAnswered,
         [typeof(EngineProtocol.CheckExtents)] = HotPathManifests.CheckExtents,
         [typeof(EngineProtocol.ExtentsChecked)] = HotPathManifests.ExtentsChecked,

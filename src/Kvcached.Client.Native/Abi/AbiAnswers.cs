@@ -124,6 +124,7 @@ internal struct AbiEvent
     public int AskedPages;
     public int GivenUpPages;
     public long LostCount;
+    public long DeadlineMs;
     public AbiTag Tag;
     public ReservedBytes Reserved;
 

@@ -125,7 +125,7 @@ public sealed partial class KvPool
                 var blocks = _blocks.Groups[group];
                 state.Planner.Observe(now, (long)blocks.UsedBlockCount + blocks.CachedBlockCount);
                 state.WantedFreeBlocks = state.Planner.WantedFreeBlocks;
-                pages = Options.IsGrowingAhead
+                pages = Options.IsGrowingAhead && FindShrink() is null
                     ? state.Planner.PagesToRequest(now, new GrowthState(
                         (long)blocks.UsedBlockCount + blocks.CachedBlockCount, blocks.FreeBlockCount, blocks.HeldPageCount, state.ComingPages))
                     : 0;

@@ -6,7 +6,11 @@ namespace Kvcached.Client;
 /// <summary>The domain asked for memory back.</summary>
 /// <param name="AskedPages">Pages that were asked for.</param>
 /// <param name="GivenUpPages">Pages of them that the library gave up at once; the others are in use or pinned.</param>
-public readonly record struct ShrinkAsked(int AskedPages, int GivenUpPages);
+/// <param name="Deadline">
+/// How long another pool waits for the others: what the engine frees or preempts until then is given up by the library as soon as a whole extent is
+/// free. Zero when only certain extents were asked for, and nothing more is waited for.
+/// </param>
+public readonly record struct ShrinkAsked(int AskedPages, int GivenUpPages, TimeSpan Deadline = default);
 
 /// <summary>What a KV group can hand out.</summary>
 /// <param name="FreeBlocks">Without a round trip and without evicting.</param>

@@ -74,14 +74,46 @@ internal sealed partial class SchedulerSession
     {
         var pool = _pools.GetValueOrDefault(revoke.Pool);
         var givenUp = pool?.GiveUp(revoke.Extents) ?? GivenUpExtents.None;
+        AnswerGivenUp(revoke.Pool, revoke.RevokeId, givenUp);
+        pool?.TellRevoked(revoke.Extents, givenUp);
+    }
+
+    /// <summary>Gives up what goes at once; <see cref="GoOnShrinking"/> does the rest.</summary>
+    private void Shrink(EngineProtocol.ShrinkRequested shrink)
+    {
+        var pool = _pools.GetValueOrDefault(shrink.Pool);
+        var givenUp = pool?.Begin(shrink) ?? GivenUpExtents.None;
+        AnswerGivenUp(shrink.Pool, shrink.ShrinkId, givenUp);
+        pool?.TellShrink(shrink, givenUp);
+    }
+
+    /// <summary>Gives up what has become free since. True while any pool is still asked for more.</summary>
+    private bool GoOnShrinking()
+    {
+        var isShrinking = false;
+        foreach (var pool in _pools.Values)
+        {
+            while (pool.TryGoOnShrinking(out var shrink, out var givenUp))
+            {
+                AnswerGivenUp(pool.Id, shrink, givenUp);
+                pool.TellShrunk();
+            }
+
+            isShrinking |= pool.IsShrinking;
+        }
+
+        return isShrinking;
+    }
+
+    private void AnswerGivenUp(PoolId pool, long question, GivenUpExtents givenUp)
+    {
         if (!givenUp.IsEmpty)
         {
             // The answer may be lost, a request is sent until it is answered; it comes first, so that it isn't refused.
-            GiveBack(revoke.Pool, givenUp);
+            GiveBack(pool, givenUp);
         }
 
-        Tell(new EngineProtocol.RevokeAnswered(Id, revoke.Pool, revoke.RevokeId, givenUp.Extents, givenUp.Fence));
-        pool?.TellRevoked(revoke.Extents, givenUp);
+        Tell(new EngineProtocol.RevokeAnswered(Id, pool, question, givenUp.Extents, givenUp.Fence));
     }
 
     /// <summary>

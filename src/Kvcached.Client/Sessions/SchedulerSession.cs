@@ -18,6 +18,9 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
     private readonly SortedDictionary<long, PendingRequest> _pending = [];
     private readonly Dictionary<PoolId, KvPool> _pools = [];
     private readonly HashSet<PoolId> _openedPools = [];
+    /// <summary>Another pool waits for what is freed.</summary>
+    private static readonly TimeSpan ShrinkPause = TimeSpan.FromMilliseconds(5);
+
     private readonly Dictionary<PoolId, SafeFileHandle> _predecessorTags = [];
     private readonly Queue<(PoolId Pool, GivenUpExtents Extents)> _returns = new();
     private IEngineLine? _line;
@@ -86,6 +89,9 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
                 break;
             case EngineProtocol.RevokeExtents revoke:
                 GiveUp(revoke);
+                break;
+            case EngineProtocol.ShrinkRequested shrink:
+                Shrink(shrink);
                 break;
             case EngineProtocol.CheckExtents check:
                 Check(check);
@@ -206,6 +212,11 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
         foreach (var pool in _pools.Values.ToArray())
         {
             isBusy |= pool.Upkeep();
+        }
+
+        if (_line is not null && GoOnShrinking())
+        {
+            return ShrinkPause;
         }
 
         return isBusy ? TimeSpan.FromMilliseconds(25) : TimeSpan.FromMilliseconds(100);

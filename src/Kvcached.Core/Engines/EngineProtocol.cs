@@ -111,7 +111,18 @@ public static class EngineProtocol
     /// <summary>Another pool needs memory: give these up if no block of them is in use. Answer: <see cref="RevokeAnswered"/>.</summary>
     public sealed record RevokeExtents(SessionId Session, PoolId Pool, long RevokeId, ImmutableArray<Extent> Extents) : IEvent;
 
-    /// <summary>Which of the revoked extents the engine gave up; the others are in use or were gone. No reply.</summary>
+    /// <summary>
+    /// Another pool that is below its share needs memory, and this one is above its own: give so much up, the cheapest whole extents first, cached blocks
+    /// among them. What can't be given up at once may follow until the deadline. Answers: <see cref="RevokeAnswered"/>, as often as something goes.
+    /// </summary>
+    /// <param name="Session">The session.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="ShrinkId">Names the question in answers; never that of a revoke.</param>
+    /// <param name="Wanted">Bytes wanted on each GPU that is short; an extent counts for all of them.</param>
+    /// <param name="Deadline">How long the other pool waits.</param>
+    public sealed record ShrinkRequested(SessionId Session, PoolId Pool, long ShrinkId, ImmutableArray<GpuBytes> Wanted, TimeSpan Deadline) : IEvent;
+
+    /// <summary>Which extents the engine gave up for a revoke or a shrink; the others are in use or were gone. No reply.</summary>
     /// <param name="Session">The session.</param>
     /// <param name="Pool">The pool.</param>
     /// <param name="RevokeId">The question answered.</param>
@@ -150,6 +161,9 @@ public static class EngineProtocol
 /// <param name="Extent">The extent.</param>
 /// <param name="Idle">How long it has had none.</param>
 public readonly record struct IdleExtent(Extent Extent, TimeSpan Idle);
+
+/// <summary>Bytes on one GPU.</summary>
+public readonly record struct GpuBytes(GpuId Gpu, long ByteCount);
 
 /// <summary>A mapped extent and the request that it answered.</summary>
 /// <param name="Extent">The extent.</param>

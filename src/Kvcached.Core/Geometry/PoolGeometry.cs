@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Kvcached.Core.Ids;
 
 namespace Kvcached.Core.Geometry;
 
@@ -25,6 +26,18 @@ public sealed record PoolGeometry(
         other is not null && Layout == other.Layout && LayersPerMapping == other.LayersPerMapping
         && VirtualPageCounts.AsSpan().SequenceEqual(other.VirtualPageCounts.AsSpan())
         && Ranks.AsSpan().SequenceEqual(other.Ranks.AsSpan());
+
+    /// <summary>Number of the rank on that GPU; -1 when there is none.</summary>
+    public int RankOf(GpuId gpu)
+    {
+        var rank = 0;
+        while (rank < Ranks.Length && Ranks[rank].Gpu != gpu)
+        {
+            rank++;
+        }
+
+        return rank < Ranks.Length ? rank : -1;
+    }
 
     public override int GetHashCode() => HashCode.Combine(Layout, LayersPerMapping, VirtualPageCounts.Length, Ranks.Length);
 }

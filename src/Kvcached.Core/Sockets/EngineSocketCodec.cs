@@ -141,6 +141,9 @@ public static class EngineSocketCodec
             case EngineProtocol.RevokeExtents value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.RevokeExtents;
+            case EngineProtocol.ShrinkRequested value:
+                EngineWire.Write(ref writer, value);
+                return SocketMessageType.ShrinkRequested;
             case EngineProtocol.CheckExtents value:
                 EngineWire.Write(ref writer, value);
                 return SocketMessageType.CheckExtents;
@@ -200,6 +203,7 @@ public static class EngineSocketCodec
         SocketMessageType.ExtentsFreed => EngineWire.TryRead(ref reader, out EngineProtocol.ExtentsFreed? extentsFreed) ? extentsFreed : null,
         SocketMessageType.RequestRefused => EngineWire.TryRead(ref reader, out EngineProtocol.RequestRefused? requestRefused) ? requestRefused : null,
         SocketMessageType.RevokeExtents => EngineWire.TryRead(ref reader, out EngineProtocol.RevokeExtents? revokeExtents) ? revokeExtents : null,
+        SocketMessageType.ShrinkRequested => EngineWire.TryRead(ref reader, out EngineProtocol.ShrinkRequested? shrinkRequested) ? shrinkRequested : null,
         SocketMessageType.CheckExtents => EngineWire.TryRead(ref reader, out EngineProtocol.CheckExtents? checkExtents) ? checkExtents : null,
         SocketMessageType.PoolWithdrawn => EngineWire.TryRead(ref reader, out EngineProtocol.PoolWithdrawn? poolWithdrawn) ? poolWithdrawn : null,
         SocketMessageType.AttachRank => WorkerWire.TryRead(ref reader, out WorkerProtocol.AttachRank? attachRank) ? attachRank : null,

@@ -35,6 +35,7 @@ public enum SocketMessageType : ushort
     PoolWithdrawn = 0x018A,
     PoolTags = 0x018B,
     CheckExtents = 0x018C,
+    ShrinkRequested = 0x018D,
 
     AttachRank = 0x0201,
     OperationDone = 0x0202,

@@ -143,7 +143,7 @@ public sealed class WorkerConnectionTests
     }
 
     private static WorkerProtocol.AttachRank Attach() =>
-        new(WorkerIncarnation.New(), "p", 0, GpuId.Parse("HOST-0"), "host", default, default, []);
+        new(WorkerIncarnation.New(), "p", 0, GpuId.Parse("HOST-0"), "host", default, default, 0, []);
 
     private static WorkerProtocol.Operate Operate(long number, int extents = 1) => new(
         number, WorkerOperationKind.Map, default, number, EngineStep.None,

@@ -126,12 +126,13 @@ public class GrantSpecs
         var (engine, pool) = domain.AddPool("a");
         domain.Settle();
 
-        var refused = engine.Grow(pool, 6);
+        // More than its share of that GPU, so that nobody makes room for it.
+        var refused = engine.Grow(pool, 9);
         domain.Settle();
 
         var refusal = engine.RefusalOf(refused);
         Assert.Equal(RefusalReason.OutOfMemory, refusal.Reason);
-        Assert.Equal(6 * TestPools.PageBytes, refusal.RequestedBytes);
+        Assert.Equal(9 * TestPools.PageBytes, refusal.RequestedBytes);
         Assert.Equal(4 * TestPools.PageBytes, refusal.FreeBytes);
         QuietRules.CheckQuiet(domain);
         Assert.Equal(0, domain.Ranks[0].MappedBytes);

@@ -59,7 +59,8 @@ public class MemorySpecs
         holder.ReportWarm(theirs, 1, extents[..2]);
         domain.Settle();
 
-        var request = engine.Grow(pool, 3);
+        // More than its share, so that nobody is asked to shrink for it either.
+        var request = engine.Grow(pool, 5);
         domain.Settle();
 
         Assert.Equal(RefusalReason.OutOfMemory, engine.RefusalOf(request).Reason);
@@ -137,7 +138,7 @@ public class MemorySpecs
         domain.FromEngine(holder, new EngineProtocol.ReportWarmExtents(holder.Session, theirs, [.. extents.Concat(extents).Select(e => new IdleExtent(e, default))]));
         domain.FromEngine(holder, new EngineProtocol.ReportWarmExtents(holder.Session, theirs, default));
         domain.FromEngine(holder, new EngineProtocol.ReportWarmExtents(holder.Session, theirs, [new IdleExtent(new Extent(3, new PageId(-9), 31, 1), default)]));
-        var refused = engine.Grow(pool, 1);
+        var refused = engine.Grow(pool, 3);
         domain.Settle();
         Assert.Equal(RefusalReason.OutOfMemory, engine.RefusalOf(refused).Reason);
         QuietRules.CheckQuiet(domain);

@@ -127,6 +127,20 @@ public sealed class EngineSessionSpecs : TestKit
     }
 
     [Fact]
+    public void Shrink_should_be_answered_with_warm_extents_that_suffice()
+    {
+        var pool = Attach(Extent(0, 1), Extent(1, 2), Extent(2, 3));
+        var gpu = pool.Spec.Geometry.Ranks[0].Gpu;
+        _session.Tell(new EngineProtocol.ShrinkRequested(_id, Pool, 90, [new GpuBytes(gpu, pool.Spec.Geometry.Ranks[0].Groups[0].BytesPerPageId + 1)], TimeSpan.FromSeconds(1)), _gateway);
+
+        Assert.Equal(2, _gateway.ExpectMsg<EngineProtocol.FreeExtents>().Extents.Length);
+        var answered = _gateway.ExpectMsg<EngineProtocol.RevokeAnswered>();
+        Assert.Equal((90, 2), (answered.RevokeId, answered.GivenUp.Length));
+        _session.Tell(new EngineProtocol.ShrinkRequested(_id, Pool, 91, [new GpuBytes(GpuId.Parse("GPU-none"), 1)], TimeSpan.FromSeconds(1)), _gateway);
+        Assert.Empty(_gateway.ExpectMsg<EngineProtocol.RevokeAnswered>().GivenUp);
+    }
+
+    [Fact]
     public void Revoke_for_an_unknown_pool_should_be_answered_with_nothing()
     {
         _session.Tell(new EngineProtocol.RevokeExtents(_id, new PoolId(99), 5, [Extent(0, 1)]), _gateway);

@@ -170,6 +170,71 @@ public sealed class SchedulerSessionTests : IDisposable
     }
 
     [Fact]
+    public void Shrink_WarmCachedAndUsed_GivesTheCheapestAtOnceAndTheRestAsItIsFreed()
+    {
+        Connect();
+        var pool = AddPool();
+        var asked = new List<ShrinkAsked>();
+        var evicted = new List<BlockId>();
+        pool.ShrinkAsked += asked.Add;
+        pool.Evicted += (_, block, _) => evicted.Add(block);
+        pool.Add([.. Enumerable.Range(0, 4).Select(page => TestPool.Extent(page, generation: (uint)page + 1))]);
+        var blocks = new BlockId[3 * TestPool.BlocksPerPage];
+        Assert.True(pool.TryAllocate(0, blocks));
+        var byPage = blocks.GroupBy(b => b.Value / TestPool.BlocksPerPage).OrderBy(g => g.Key).Select(g => g.ToArray()).ToArray();
+        Assert.Equal([TestPool.BlocksPerPage, TestPool.BlocksPerPage, TestPool.BlocksPerPage], byPage.Select(b => b.Length));
+        var warm = pool.Extents(0).Single(e => byPage.All(page => page[0].Value / TestPool.BlocksPerPage != e.First.Value));
+
+        // One page loses two cached blocks, another one; the third is in use.
+        Assert.True(pool.Cache(0, byPage[0][0], "a"u8, new EngineStep(3)).IsNone && pool.Cache(0, byPage[0][1], "b"u8, new EngineStep(3)).IsNone);
+        Assert.True(pool.Free(0, byPage[0].AsSpan(2), new EngineStep(3)).IsNone);
+        Assert.True(pool.Cache(0, byPage[1][0], "c"u8, new EngineStep(4)).IsNone && pool.Free(0, byPage[1].AsSpan(1), new EngineStep(4)).IsNone);
+        var bytesPerPage = TestPool.Spec().Geometry.Ranks[0].Groups[0].BytesPerPageId;
+        _line.Sent.Clear();
+        Receive(new EngineProtocol.ShrinkRequested(_session.Id, pool.Id, 99, [new GpuBytes(TestPool.Device, 2 * bytesPerPage)], TimeSpan.FromSeconds(1)));
+        Assert.Equal([warm.First.Value, byPage[1][0].Value / TestPool.BlocksPerPage], _line.Sent.OfType<EngineProtocol.RevokeAnswered>().Single().GivenUp.Select(e => e.First.Value));
+        Assert.Equal([new ShrinkAsked(2, 2, TimeSpan.FromSeconds(1))], asked);
+        Assert.Equal([byPage[1][0]], evicted);
+        Assert.False(pool.IsShrinking);
+
+        _line.Sent.Clear();
+        Receive(new EngineProtocol.ShrinkRequested(_session.Id, pool.Id, 100, [new GpuBytes(TestPool.Device, 2 * bytesPerPage)], TimeSpan.FromSeconds(1)));
+        Assert.Single(_line.Sent.OfType<EngineProtocol.RevokeAnswered>().Single().GivenUp);
+        Assert.Equal(new ShrinkAsked(2, 1, TimeSpan.FromSeconds(1)), asked[1]);
+        Assert.True(pool.IsShrinking);
+        _session.Upkeep();
+        Assert.Single(_line.Sent.OfType<EngineProtocol.RevokeAnswered>());
+
+        Assert.True(pool.Free(0, byPage[2], new EngineStep(8)).IsNone);
+        _session.Upkeep();
+        var late = _line.Sent.OfType<EngineProtocol.RevokeAnswered>().Last();
+        Assert.Equal((100, new EngineStep(8), 1), (late.RevokeId, late.Fence, late.GivenUp.Length));
+        Assert.False(pool.IsShrinking);
+    }
+
+    [Fact]
+    public void Shrink_PastItsDeadlineOrOfAnotherGpu_GivesNothing()
+    {
+        Connect();
+        var pool = AddPool();
+        pool.Add([TestPool.Extent(0)]);
+        var blocks = new BlockId[1];
+        Assert.True(pool.TryAllocate(0, blocks));
+        Receive(new EngineProtocol.ShrinkRequested(_session.Id, pool.Id, 7, [new GpuBytes(TestPool.Device, 1)], TimeSpan.FromSeconds(0.5)));
+        Receive(new EngineProtocol.ShrinkRequested(_session.Id, pool.Id, 8, [new GpuBytes(GpuId.Parse("HOST-9"), 1)], TimeSpan.FromSeconds(9)));
+        Receive(new EngineProtocol.ShrinkRequested(_session.Id, new PoolId(77), 9, [new GpuBytes(TestPool.Device, 1)], TimeSpan.FromSeconds(9)));
+        Assert.True(pool.IsShrinking);
+        _port.Time.Advance(0.6);
+        Assert.False(pool.IsShrinking);
+        Assert.True(pool.Free(0, blocks, EngineStep.None).IsNone);
+        _session.Upkeep();
+        var answers = _line.Sent.OfType<EngineProtocol.RevokeAnswered>().ToArray();
+        Assert.Equal([7, 8, 9], answers.Select(a => a.RevokeId));
+        Assert.All(answers, answer => Assert.Empty(answer.GivenUp));
+        Assert.Single(pool.Extents(0));
+    }
+
+    [Fact]
     public void CheckExtents_HeldUnknownAndUndecided_AreToldApart()
     {
         Connect();

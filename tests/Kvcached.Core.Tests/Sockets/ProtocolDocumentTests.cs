@@ -59,6 +59,7 @@ public sealed partial class ProtocolDocumentTests
         new EngineProtocol.ExtentsFreed(Session, Request, Pool),
         new EngineProtocol.RequestRefused(Session, Request, No),
         new EngineProtocol.RevokeExtents(Session, Pool, 12, Extents),
+        new EngineProtocol.ShrinkRequested(Session, Pool, 13, [new GpuBytes(GpuId.Parse("GPU-a"), 1 << 20)], TimeSpan.FromSeconds(1)),
         new EngineProtocol.CheckExtents(Session, Pool, Epoch, [new GrantedExtent(Extents[0], Request)]),
         new EngineProtocol.PoolWithdrawn(Session, Pool, No),
         new WorkerProtocol.AttachRank(

@@ -13,6 +13,7 @@ internal sealed class SchedulerCommands : IDisposable
 {
     private readonly Dictionary<string, KvPool> _pools = new(StringComparer.Ordinal);
     private readonly ConcurrentQueue<string> _evicted = new();
+    private readonly ConcurrentQueue<ShrinkAsked> _shrinks = new();
     private KvSession? _session;
 
     public SchedulerCommands(Dictionary<string, Func<ProbeCommand, ProbeAnswer>> commands)
@@ -67,6 +68,7 @@ internal sealed class SchedulerCommands : IDisposable
         if (opened.Value is { } pool)
         {
             _pools[name] = pool;
+            pool.ShrinkAsked += _shrinks.Enqueue;
             pool.Evicted += (group, block, tag) => _evicted.Enqueue($"{group}:{block.Value}:{Encoding.UTF8.GetString(tag)}");
         }
 
@@ -165,7 +167,8 @@ internal sealed class SchedulerCommands : IDisposable
         var pool = PoolOf(command);
         var stats = pool.GetStats();
         return ProbeAnswer.Ok.With("mappedPages", stats.MappedPages).With("usedBlocks", stats.UsedBlocks).With("cachedBlocks", stats.CachedBlocks)
-            .With("freeBlocks", stats.FreeBlocks).With("revokedExtents", stats.RevokedExtents).With("withdrawn", pool.Withdrawn?.Reason.ToString());
+            .With("freeBlocks", stats.FreeBlocks).With("revokedExtents", stats.RevokedExtents)
+            .With("evicted", _evicted.Count).With("shrinks", _shrinks.Count).With("askedPages", _shrinks.Sum(shrink => shrink.AskedPages)).With("withdrawn", pool.Withdrawn?.Reason.ToString());
     }
 
     private ProbeAnswer CloseSession()

@@ -16,6 +16,7 @@ internal sealed class WorkerCommands : IDisposable
         commands["attach"] = Attach;
         commands["write"] = Write;
         commands["verify"] = Verify;
+        commands["count-dirty"] = command => ProbeAnswer.Ok.With("dirty", Lanes(command).Count(lane => lane.Bytes.Span.ContainsAnyExcept((byte)0)));
         commands["step-done"] = command =>
         {
             _arena!.StepDone(new EngineStep(command.Number("step")));
@@ -99,7 +100,7 @@ internal sealed class WorkerCommands : IDisposable
         for (var index = 0; index < blocks.Length; index++)
         {
             // One version each, or the same for all.
-            var version = versions.Length > 0 ? (uint)versions[index] : (uint)command.Number("version");
+            var version = versions.Length > 0 ? (uint)versions[index] : (uint)command.Number("version", 0);
             var block = new BlockId(blocks[index]);
             foreach (var lane in lanes)
             {

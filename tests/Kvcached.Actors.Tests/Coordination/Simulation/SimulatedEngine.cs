@@ -151,6 +151,10 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
             case EngineProtocol.IReply reply:
                 TakeAgain(reply);
                 break;
+            case EngineProtocol.ShrinkRequested shrink:
+                Events.Add(shrink);
+                Shrink(shrink);
+                break;
             case EngineProtocol.RevokeExtents revoke:
                 Events.Add(revoke);
                 GiveUp(revoke);
@@ -252,6 +256,32 @@ internal sealed class SimulatedEngine(SimulatedDomain domain, string name, int n
         {
             Close(opened.Pool);
         }
+    }
+
+    private void Shrink(EngineProtocol.ShrinkRequested shrink)
+    {
+        if (GivesUp is null)
+        {
+            return;
+        }
+
+        var givenUp = ImmutableArray.CreateBuilder<Extent>();
+        var bytes = 0L;
+        foreach (var extent in Held.TryGetValue(shrink.Pool, out var held) ? held.Where(e => GivesUp(e)).OrderBy(e => e.First.Value) : Enumerable.Empty<Extent>())
+        {
+            if (bytes < shrink.Wanted.Max(w => w.ByteCount))
+            {
+                givenUp.Add(extent);
+                bytes += extent.PageCount * TestPools.PageBytes;
+            }
+        }
+
+        if (givenUp.Count > 0)
+        {
+            Free(shrink.Pool, givenUp.ToImmutable());
+        }
+
+        domain.FromEngine(this, new EngineProtocol.RevokeAnswered(Session, shrink.Pool, shrink.ShrinkId, givenUp.ToImmutable(), EngineStep.None));
     }
 
     private void GiveUp(EngineProtocol.RevokeExtents revoke)
