@@ -126,8 +126,8 @@ internal sealed class GatewayConnection : IWorkerConnection, ISchedulerLine, IDi
     /// <summary>A session is over, or answers to another connection.</summary>
     public void Forget(SessionId session) => Sessions.Remove(session);
 
-    /// <summary>The process has ended: takes in what it said before, as far as it is there, and ends. On the gateway's thread.</summary>
-    public void ProcessEnded()
+    /// <summary>The other side is gone: takes in what it said before, as far as it is there, and ends. On the gateway's thread.</summary>
+    public void EndAfterLastWords()
     {
         for (var i = 0; i < MostUnreadPackets && !_isEnding && ReceiveOne(); i++)
         {
@@ -373,8 +373,9 @@ internal sealed class GatewayConnection : IWorkerConnection, ISchedulerLine, IDi
                 });
                 break;
             default:
+                // It has closed its end, perhaps after a goodbye that waits to be read: without that its memory would count as held for as long as it lives.
                 _outgoing.Dispose();
-                _gateway.Post(Dispose);
+                _gateway.Post(EndAfterLastWords);
                 break;
         }
     }

@@ -213,7 +213,7 @@ internal sealed partial class SocketGateway : IDisposable
     {
         foreach (var connection in process.Open.ToArray())
         {
-            connection.ProcessEnded();
+            connection.EndAfterLastWords();
         }
 
         foreach (var connection in process.Ended)

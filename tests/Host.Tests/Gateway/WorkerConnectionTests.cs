@@ -56,6 +56,31 @@ public sealed class WorkerConnectionTests
     }
 
     [Fact]
+    public async Task Goodbye_IsHeard_ThoughTheHostSaysSomethingToTheClosedEndFirst()
+    {
+        using var rig = new GatewayRig();
+        using var worker = await RawEngine.GreetAsync(rig.SocketPath, EngineRole.Worker);
+        worker.Say(Attach());
+        var connection = rig.NextOfWorkers().Connection;
+
+        // On the gateway's own thread, so that it can't read the goodbye before it fails to send; and with something else to do, so that what comes of the failure has
+        // its turn before what is there to be read.
+        var isDone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        rig.Gateway.Post(() =>
+        {
+            rig.Gateway.Post(() => { });
+            worker.Say(WorkerProtocol.Detach.Instance);
+            worker.Dispose();
+            connection.TrySend(new WorkerProtocol.PoolGone(new Refusal(RefusalReason.UnknownPool, "closed")), []);
+            isDone.SetResult();
+        });
+        await isDone.Task.WaitAsync(HostLauncher.Patience);
+
+        Assert.IsType<WorkerProtocol.Detach>(rig.NextOfWorkers().Message);
+        Assert.Equal(("disconnected", connection), Told(rig));
+    }
+
+    [Fact]
     public async Task Death_WhileConnected_ComesAfterWhatWasSaidAndTheEndOfTheConnection()
     {
         using var rig = new GatewayRig(hasStranger: true);
