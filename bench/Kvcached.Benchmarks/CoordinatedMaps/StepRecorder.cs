@@ -15,8 +15,8 @@ internal sealed class StepRecorder
 
     private readonly bool _isPinned;
     private readonly Lock _lock = new();
-    private HostReport.Steps _maps = new([], [], []);
-    private HostReport.Steps _unmaps = new([], [], []);
+    private HostReport.Steps _maps = HostReport.Steps.None;
+    private HostReport.Steps _unmaps = HostReport.Steps.None;
     private HostReport.Steps? _step;
     private object? _taken;
     private long _takenAt;
@@ -89,6 +89,7 @@ internal sealed class StepRecorder
                 step.TotalMicroseconds.Add(Microseconds(now - _startedAt));
                 step.DecideMicroseconds.Add(_decideMicroseconds);
                 step.SlowestDriverMicroseconds.Add(_slowestDriverMicroseconds);
+                step.StartedAt.Add(Microseconds(_startedAt));
             }
 
             _step = null;
@@ -116,7 +117,7 @@ internal sealed class StepRecorder
     {
         lock (_lock)
         {
-            (var taken, _maps) = (_maps, new HostReport.Steps([], [], []));
+            (var taken, _maps) = (_maps, HostReport.Steps.None);
             return taken;
         }
     }
@@ -125,7 +126,7 @@ internal sealed class StepRecorder
     {
         lock (_lock)
         {
-            (var taken, _unmaps) = (_unmaps, new HostReport.Steps([], [], []));
+            (var taken, _unmaps) = (_unmaps, HostReport.Steps.None);
             return taken;
         }
     }

@@ -75,6 +75,7 @@ public static class KvcachedAkkaExtensions
                 {
                     Domain = options.Domain,
                     ExpectedHosts = options.ExpectedHosts,
+                    MayUseLanes = options.UsesLocalLanes,
                     DecisionDeadline = options.DecisionDeadline,
                     SessionLease = options.SessionLease,
                     RevokeDeadline = options.RevokeDeadline,
@@ -115,6 +116,7 @@ public static class KvcachedAkkaExtensions
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
                     WorkerDeadline = options.WorkerDeadline,
+                    LaneDirectory = options.UsesLocalLanes ? options.RunDirectory : null,
                 }),
                 KvcachedNames.RankSupervisor);
             if (options.IsCrashSignalHeard)
