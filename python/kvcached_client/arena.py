@@ -40,7 +40,8 @@ def _close(lib: Library, handle: int, timeout_ms: int) -> None:
 class Arena:
     """Attaches this process to a rank of a pool and reserves its address range; waits until the scheduler has opened the pool.
 
-    Pages are mapped by the library's own thread, before the scheduler hands out their blocks. Close it, or use it in ``with``; its tensors must not
+    Waits too until all is mapped that the pool holds by then: a worker that takes the place of another may use the blocks of its scheduler at once.
+    Pages that are granted later are mapped by the library's own thread, before the scheduler hands out their blocks. Close it, or use it in ``with``; its tensors must not
     be used afterwards.
 
     :param socket_path: Engine socket of the host of this worker's GPU.

@@ -349,8 +349,9 @@ typedef struct kvc_attach_options {
     int32_t guard;               /* KVC_GUARD_...; default KVC_GUARD_NONE */
 } kvc_attach_options;
 
-/* Attaches this process to a rank of a pool and reserves its address range. Waits until the pool is open. Pages are mapped by the library's
- * own thread, before the scheduler hands out their blocks. For GPUs the driver is used without a context of its own. Blocks. */
+/* Attaches this process to a rank of a pool and reserves its address range. Waits until the pool is open, and all is mapped that it holds by
+ * then: a worker that takes the place of another may use the blocks of its scheduler at once. Pages that are granted later are mapped by the
+ * library's own thread, before the scheduler hands out their blocks. For GPUs the driver is used without a context of its own. Blocks. */
 KVC_API int32_t kvc_attach_rank(const kvc_attach_options *options, kvc_handle *arena);
 
 typedef struct kvc_arena_info {

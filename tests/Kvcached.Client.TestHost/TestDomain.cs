@@ -285,7 +285,13 @@ internal sealed class TestDomain(HostVirtualMemory[] gpus)
         peer.Owner = rank;
         peer.Say(new WorkerProtocol.RankAttached(pool.Id, attach.Rank, pool.Spec));
         rank.Worker = peer;
-        rank.Install(problem => { });
+        rank.Install(problem =>
+        {
+            if (problem is null)
+            {
+                peer.Say(WorkerProtocol.TableComplete.Instance);
+            }
+        });
     }
 
     private void End(TestPool pool, Refusal why)

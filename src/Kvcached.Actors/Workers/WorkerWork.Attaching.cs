@@ -177,5 +177,9 @@ internal sealed partial class WorkerWork
         }
 
         seat.IsCaughtUp = !seat.IsClosing;
+        if (seat.IsCaughtUp && seat.Connection?.TrySend(WorkerProtocol.TableComplete.Instance, []) == false)
+        {
+            Break(pool, seat);
+        }
     }
 }

@@ -21,6 +21,7 @@ public sealed partial class KvArena
     private ArenaWork? _work;
     private IEngineLine? _line;
     private volatile bool _isAttached;
+    private volatile bool _isTableComplete;
     private volatile bool _hasLeft;
     private volatile Refusal? _gone;
     private volatile Refusal? _lastObstacle;
@@ -132,6 +133,9 @@ public sealed partial class KvArena
             case WorkerProtocol.Operate operate when _isAttached && !_isLeaving && _gone is null:
                 _work!.Receive(operate, descriptors);
                 return;
+            case WorkerProtocol.TableComplete when _isAttached:
+                _isTableComplete = true;
+                break;
             case WorkerProtocol.PoolGone gone:
                 LoseToDomain(gone.Refusal);
                 break;

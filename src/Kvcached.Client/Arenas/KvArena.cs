@@ -41,8 +41,9 @@ public sealed partial class KvArena : IDisposable
     public event Action<Refusal>? PoolGone;
 
     /// <summary>
-    /// Connects, waits until the pool is open, and reserves the arena. Refused within <see cref="KvAttachOptions.AttachTimeout"/>. What is mapped
-    /// comes in the background.
+    /// Connects, waits until the pool is open, reserves the arena, and waits until all is mapped that the pool holds by then: a worker that takes the
+    /// place of another may use the blocks of its scheduler at once. Refused within <see cref="KvAttachOptions.AttachTimeout"/>. What is granted
+    /// later is mapped in the background, before the scheduler learns of it.
     /// </summary>
     public static ClientResult<KvArena> Attach(KvAttachOptions options)
     {
@@ -203,7 +204,7 @@ public sealed partial class KvArena : IDisposable
                 return gone;
             }
 
-            if (Volatile.Read(ref _work) is not null)
+            if (_isTableComplete)
             {
                 return null;
             }
@@ -212,7 +213,9 @@ public sealed partial class KvArena : IDisposable
             _changed.Reset();
         }
 
-        return _lastObstacle ?? new Refusal(RefusalReason.HostUnreachable, $"No host attached this worker within {timeout.TotalSeconds:0.#} s. See whether the host at '{_options.SocketPath}' runs.");
+        return Volatile.Read(ref _work) is not null
+            ? new Refusal(RefusalReason.DeadlineExceeded, $"This worker was attached, but what pool '{_options.PoolName}' holds was not all mapped within {timeout.TotalSeconds:0.#} s. Attach again with more time.")
+            : _lastObstacle ?? new Refusal(RefusalReason.HostUnreachable, $"No host attached this worker within {timeout.TotalSeconds:0.#} s. See whether the host at '{_options.SocketPath}' runs.");
     }
 
     private Refusal? Finish(TimeSpan deadline)

@@ -173,6 +173,8 @@ public static class EngineSocketCodec
                 return SocketMessageType.PoolGone;
             case WorkerProtocol.Detach:
                 return SocketMessageType.Detach;
+            case WorkerProtocol.TableComplete:
+                return SocketMessageType.TableComplete;
             default:
                 throw new ArgumentException($"{message?.GetType().Name ?? "null"} is no message of the engine socket.", nameof(message));
         }
@@ -214,6 +216,7 @@ public static class EngineSocketCodec
         SocketMessageType.Operate => WorkerWire.TryRead(ref reader, out WorkerProtocol.Operate? operate) ? operate : null,
         SocketMessageType.PoolGone => WorkerWire.TryRead(ref reader, out WorkerProtocol.PoolGone? poolGone) ? poolGone : null,
         SocketMessageType.Detach => WorkerProtocol.Detach.Instance,
+        SocketMessageType.TableComplete => WorkerProtocol.TableComplete.Instance,
         _ => null,
     };
 }

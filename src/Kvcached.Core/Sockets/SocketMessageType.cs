@@ -46,6 +46,7 @@ public enum SocketMessageType : ushort
     AttachRefused = 0x0282,
     Operate = 0x0283,
     PoolGone = 0x0284,
+    TableComplete = 0x0285,
 }
 
 /// <summary>What follows from a message's type alone.</summary>

@@ -87,6 +87,15 @@ public static class WorkerProtocol
 
     /// <summary>Host to worker: the pool is closed or withdrawn; the worker unmaps everything once its fence allows and detaches.</summary>
     public sealed record PoolGone(Refusal Refusal) : IMessage;
+
+    /// <summary>
+    /// Host to worker, once after each attaching: all that the rank's table held then is mapped. A worker that was started anew may use the blocks that
+    /// its scheduler holds from here on.
+    /// </summary>
+    public sealed record TableComplete : IMessage
+    {
+        public static TableComplete Instance { get; } = new();
+    }
 }
 
 /// <summary>What an operation does.</summary>

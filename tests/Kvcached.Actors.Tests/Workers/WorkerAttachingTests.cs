@@ -88,7 +88,7 @@ public sealed class WorkerAttachingTests
         second.Attach(WorkerRig.Name);
         rig.Hear();
 
-        Assert.IsType<WorkerProtocol.RankAttached>(second.Told[^1]);
+        Assert.Contains(second.Told, said => said is WorkerProtocol.RankAttached);
     }
 
     [Fact]
@@ -113,6 +113,7 @@ public sealed class WorkerAttachingTests
         next.Answer();
         rig.Hear();
         Assert.Equal(RankWorker.Attached, rig.Seat.Standing);
+        Assert.Equal([attached, WorkerProtocol.TableComplete.Instance], next.Told.AsEnumerable());
         Assert.Equal(DigestOf(Extent(0, 2, 1), Extent(8, 0, 2)), next.Digest);
     }
 

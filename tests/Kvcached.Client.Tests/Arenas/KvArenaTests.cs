@@ -41,9 +41,40 @@ public sealed class KvArenaTests : IDisposable
         var request = host.Expect<AttachRank>();
         Assert.Equal(("pool", 0, "host", default(PoolId)), (request.PoolName, request.Rank, request.Backend, request.Pool));
         host.Say(new RankAttached(TestPool.Id, 0, TestPool.Spec()));
+        host.Say(TableComplete.Instance);
         var result = await attaching;
         Assert.Null(result.Refusal);
         result.Value!.Dispose();
+    }
+
+    [Fact]
+    public async Task Attach_PoolHoldsMemory_WaitsUntilAllIsMapped()
+    {
+        var extent = TestPool.Extent(1);
+        var (lent, descriptors) = _lender.Lend(extent);
+        _lender.View(extent, 0).Fill(0x5A);
+        var attaching = Task.Run(() => TryAttach(TimeSpan.FromSeconds(60)));
+        var host = Accept();
+        host.Expect<AttachRank>();
+        host.Say(new RankAttached(TestPool.Id, 0, TestPool.Spec()));
+        host.Say(new Operate(++_operation, WorkerOperationKind.Install, new Epoch(1, 1), 1, EngineStep.None, [lent], []), descriptors);
+        Assert.Null(host.Expect<OperationDone>().Refusal);
+        Assert.False(attaching.IsCompleted);
+        host.Say(TableComplete.Instance);
+        using var arena = (await attaching).Value!;
+        Assert.False(Block(arena, arena.Tensors[0], TestPool.BlocksPerPage).ContainsAnyExcept((byte)0x5A));
+        Array.ForEach(descriptors, d => d.Dispose());
+    }
+
+    [Fact]
+    public async Task Attach_TableNeverComplete_IsRefusedAndLeavesNothing()
+    {
+        var attaching = Task.Run(() => TryAttach(TimeSpan.FromMilliseconds(500)));
+        var host = Accept();
+        host.Expect<AttachRank>();
+        host.Say(new RankAttached(TestPool.Id, 0, TestPool.Spec()));
+        Assert.Equal(RefusalReason.DeadlineExceeded, (await attaching).Refusal?.Reason);
+        Assert.Equal(default, _driver.Live);
     }
 
     [Fact]
@@ -328,6 +359,7 @@ public sealed class KvArenaTests : IDisposable
         var host = Accept();
         host.Expect<AttachRank>();
         host.Say(new RankAttached(TestPool.Id, 0, spec ?? TestPool.Spec()));
+        host.Say(TableComplete.Instance);
         var result = await attaching;
         Assert.Null(result.Refusal);
         return result.Value!;

@@ -164,6 +164,6 @@ public sealed class EngineSocketCodecTests
         || new[]
         {
             typeof(SocketProtocol.Welcome), typeof(SocketProtocol.Rejected), typeof(SocketProtocol.PoolTags), typeof(WorkerProtocol.RankAttached),
-            typeof(WorkerProtocol.AttachRefused), typeof(WorkerProtocol.Operate), typeof(WorkerProtocol.PoolGone),
+            typeof(WorkerProtocol.AttachRefused), typeof(WorkerProtocol.Operate), typeof(WorkerProtocol.PoolGone), typeof(WorkerProtocol.TableComplete),
         }.Contains(message);
 }

@@ -71,6 +71,7 @@ public sealed partial class ProtocolDocumentTests
         new WorkerProtocol.AttachRefused(No),
         new WorkerProtocol.Operate(3, WorkerOperationKind.Install, Epoch, 17, Step, [Lent], [true]),
         new WorkerProtocol.PoolGone(No),
+        WorkerProtocol.TableComplete.Instance,
     ];
 
     [Fact]
