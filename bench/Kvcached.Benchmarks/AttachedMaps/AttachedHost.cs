@@ -63,6 +63,7 @@ internal sealed class AttachedHost : IDisposable
         Expect<AttachRank>();
         Say(new RankAttached(PoolId.Create(1, 1), 0, spec));
         Operate(WorkerOperationKind.Install, [], []);
+        Say(TableComplete.Instance);
     }
 
     /// <exception cref="InvalidOperationException">The device can't be had, or the worker doesn't come.</exception>
