@@ -32,7 +32,7 @@ internal sealed class StepRecorder
     public static int RankCount { get; set; } = 1;
 
     /// <summary>The recorder of the actors below that parent: <c>coordinator</c> or <c>rank</c>.</summary>
-    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, name => new StepRecorder(isPinned: name == "rank"));
+    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, name => new StepRecorder(isPinned: name is "rank" or "coordinator"));
 
     /// <summary>Reads what was recorded since the last time, and starts anew.</summary>
     public static HostReport Read()

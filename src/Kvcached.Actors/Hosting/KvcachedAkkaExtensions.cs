@@ -91,7 +91,7 @@ public static class KvcachedAkkaExtensions
                     MaxWaitingRequestsPerPool = options.MaxWaitingRequestsPerPool,
                 },
                 new EpochStore(options.RunDirectory, options.Domain),
-                TimeProvider.System),
+                TimeProvider.System).WithDispatcher(KvcachedHocon.CoordinatorDispatcher),
             new ClusterSingletonOptions { Role = KvcachedNames.RoleOf(options.Domain) },
             createProxyToo: true);
 

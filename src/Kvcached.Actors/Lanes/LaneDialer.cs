@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Runtime.Serialization;
 using Akka.Actor;
 using Akka.Event;
+using Kvcached.Actors.Dispatch;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Ranks;
 using Kvcached.Core.Contracts;
@@ -137,7 +138,7 @@ internal sealed class LaneDialer : IDisposable
             return $"an answer came in the name of {reply.Gpu} in {reply.Incarnation}";
         }
 
-        Tell(reply);
+        GuestTurn.Tell(_coordinator, reply, ActorRefs.NoSender);
         return null;
     }
 

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Akka.Event;
+using Kvcached.Actors.Dispatch;
 using Kvcached.Core.Contracts;
 using Kvcached.Core.Ids;
 using Kvcached.Gpu.Sockets;
@@ -199,7 +200,7 @@ internal sealed class LaneServer : IDisposable
             return problem;
         }
 
-        mapper.Tell(command, coordinator);
+        GuestTurn.Tell(mapper, command, coordinator);
         return null;
     }
 
