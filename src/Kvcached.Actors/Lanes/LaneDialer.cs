@@ -17,16 +17,21 @@ namespace Kvcached.Actors.Lanes;
 internal sealed class LaneDialer : IDisposable
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan WelcomeDeadline = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan DefaultWelcomeDeadline = TimeSpan.FromSeconds(10);
 
     private readonly IActorRef _coordinator;
     private readonly LaneCodec _codec;
     private readonly ILoggingAdapter _log;
+    private readonly TimeSpan _welcomeDeadline;
     private readonly EpollLoop _loop;
     private readonly HashSet<LaneConnection> _connections = [];
 
-    public LaneDialer(ActorSystem system, IActorRef coordinator)
+    /// <param name="system">The coordinator's system.</param>
+    /// <param name="coordinator">Who is told.</param>
+    /// <param name="welcomeDeadline">A rank answers by then, or there is no lane to it; null = 10 s.</param>
+    public LaneDialer(ActorSystem system, IActorRef coordinator, TimeSpan? welcomeDeadline = null)
     {
+        _welcomeDeadline = welcomeDeadline ?? DefaultWelcomeDeadline;
         _coordinator = coordinator;
         _codec = new LaneCodec((ExtendedActorSystem)system);
         _log = Logging.GetLogger(system, typeof(LaneDialer));
@@ -76,7 +81,7 @@ internal sealed class LaneDialer : IDisposable
     private void Begin(LaneConnection connection, LaneHello hello)
     {
         _connections.Add(connection);
-        var hurry = new Timer(_ => connection.Close("the rank gave no answer in time"), null, WelcomeDeadline, Timeout.InfiniteTimeSpan);
+        var hurry = new Timer(_ => connection.Close("the rank gave no answer in time"), null, _welcomeDeadline, Timeout.InfiniteTimeSpan);
         connection.Start(
             (type, body) =>
             {

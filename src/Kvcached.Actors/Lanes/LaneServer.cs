@@ -16,7 +16,7 @@ internal sealed class LaneServer : IDisposable
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const int MostUngreeted = 16;
 
-    private static readonly TimeSpan HelloDeadline = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan DefaultHelloDeadline = TimeSpan.FromSeconds(30);
 
     private readonly ExtendedActorSystem _system;
     private readonly UnixMessageListener _listener;
@@ -25,6 +25,7 @@ internal sealed class LaneServer : IDisposable
     private readonly HostIncarnation _incarnation;
     private readonly ILoggingAdapter _log;
     private readonly LaneCodec _codec;
+    private readonly TimeSpan _helloDeadline;
     private readonly EpollLoop _loop;
     private readonly HashSet<LaneConnection> _ungreeted = [];
     private OpenLane? _current;
@@ -32,8 +33,10 @@ internal sealed class LaneServer : IDisposable
     private LaneId _last;
     private long _listenerToken;
 
-    private LaneServer(ExtendedActorSystem system, UnixMessageListener listener, string domain, GpuId gpu, HostIncarnation incarnation)
+    private LaneServer(
+        ExtendedActorSystem system, UnixMessageListener listener, string domain, GpuId gpu, HostIncarnation incarnation, TimeSpan helloDeadline)
     {
+        _helloDeadline = helloDeadline;
         (_system, _listener, _domain, _gpu, _incarnation) = (system, listener, domain, gpu, incarnation);
         _log = Logging.GetLogger(system, typeof(LaneServer));
         _codec = new LaneCodec(system);
@@ -50,7 +53,7 @@ internal sealed class LaneServer : IDisposable
 
     /// <summary>Serves a socket in the run directory. Null, with the reason, where that can't be: Akka.Remote serves as well.</summary>
     public static LaneServer? TryOpen(
-        ActorSystem system, string runDirectory, string domain, GpuId gpu, HostIncarnation incarnation, out string? problem)
+        ActorSystem system, string runDirectory, string domain, GpuId gpu, HostIncarnation incarnation, out string? problem, TimeSpan? helloDeadline = null)
     {
         // Main memory has its number only within its domain.
         var path = System.IO.Path.Combine(runDirectory, gpu.IsHostMemory ? $"lane-{gpu}@{domain}.sock" : $"lane-{gpu}.sock");
@@ -71,7 +74,7 @@ internal sealed class LaneServer : IDisposable
             return null;
         }
 
-        return new LaneServer((ExtendedActorSystem)system, listener, domain, gpu, incarnation);
+        return new LaneServer((ExtendedActorSystem)system, listener, domain, gpu, incarnation, helloDeadline ?? DefaultHelloDeadline);
     }
 
     /// <summary>Commands go to that mapper from now on; the lane of the one before ends. Nobody: no lane is taken. From any thread.</summary>
@@ -129,7 +132,7 @@ internal sealed class LaneServer : IDisposable
 
             var connection = new LaneConnection(_loop, channel);
             _ungreeted.Add(connection);
-            var hurry = new Timer(_ => connection.Close("it said no hello in time"), null, HelloDeadline, Timeout.InfiniteTimeSpan);
+            var hurry = new Timer(_ => connection.Close("it said no hello in time"), null, _helloDeadline, Timeout.InfiniteTimeSpan);
             connection.Start(
                 (type, body) =>
                 {

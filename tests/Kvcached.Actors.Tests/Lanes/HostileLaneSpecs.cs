@@ -28,9 +28,10 @@ public sealed class HostileLaneSpecs : LaneKit
     {
         var link = Open(1);
         AssertWorks(link, 1);
+        var packet = Packet(what);
         using var stranger = Connect();
 
-        Assert.True(stranger.Send(Packet(what), []));
+        Assert.True(stranger.Send(packet, []));
 
         AssertClosed(stranger);
         AssertWorks(link, 2);
@@ -64,6 +65,26 @@ public sealed class HostileLaneSpecs : LaneKit
 
         AssertClosed(stranger);
         AssertWorks(link, 1);
+    }
+
+    [Fact]
+    public void Silence_should_end_a_connection_at_its_deadline()
+    {
+        var directory = Directory.CreateTempSubdirectory("kvcached-lane-");
+        using (var server = LaneServer.TryOpen(Sys, directory.FullName, "test", TestPools.Gpu(1), Incarnation, out _, TimeSpan.FromMilliseconds(50)))
+        {
+            Assert.True(UnixMessageChannel.TryConnect(server!.Path, Patience, out var silent, out var failure), failure?.Text);
+            using var own = silent;
+            AssertClosed(silent!);
+        }
+
+        using var dialer = new LaneDialer(Sys, Coordinator, TimeSpan.FromMilliseconds(50));
+        var path = Path.Combine(directory.FullName, "silent.sock");
+        Assert.True(UnixMessageListener.TryListen(path, UnixFileMode.UserRead | UnixFileMode.UserWrite, null, out var listener, out var problem), problem);
+        using var ownListener = listener;
+        dialer.Dial(path, Hello(1));
+        Assert.Contains("no answer in time", Coordinator.ExpectMsg<LaneDialer.LaneFailed>(Patience).Why, StringComparison.Ordinal);
+        directory.Delete(recursive: true);
     }
 
     [Fact]

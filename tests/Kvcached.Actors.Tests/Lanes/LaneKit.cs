@@ -24,10 +24,10 @@ public abstract class LaneKit : TestKit
     {
         Mapper = CreateTestProbe("mapper");
         Coordinator = CreateTestProbe("coordinator");
-        Server = LaneServer.TryOpen(Sys, _directory.FullName, "test", TestPools.Gpu(0), Incarnation, out var problem)!;
+        Server = LaneServer.TryOpen(Sys, _directory.FullName, "test", TestPools.Gpu(0), Incarnation, out var problem, Patience)!;
         Assert.Null(problem);
         Server.Use(Mapper);
-        Dialer = new LaneDialer(Sys, Coordinator);
+        Dialer = new LaneDialer(Sys, Coordinator, Patience);
     }
 
     protected TestProbe Mapper { get; }

@@ -165,7 +165,7 @@ public sealed class LaneRankLinkSpecs : RankLinkContract
 
     internal override IRankLink OpenLink(RankProtocol.RegisterRank registration, long serial)
     {
-        _dialer ??= new LaneDialer(Sys, Coordinator);
+        _dialer ??= new LaneDialer(Sys, Coordinator, TimeSpan.FromMinutes(1));
         Assert.Equal(MachineBoot.Id, registration.Lane!.BootId);
         _dialer.Dial(
             registration.Lane.SocketPath, new LaneHello(new LaneId(RankRig.Fifth, serial), registration.Domain, registration.Gpu, registration.Incarnation));
