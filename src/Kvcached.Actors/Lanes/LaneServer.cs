@@ -18,6 +18,8 @@ internal sealed class LaneServer : IDisposable
 
     private static readonly TimeSpan DefaultHelloDeadline = TimeSpan.FromSeconds(30);
 
+    private static readonly TimeSpan ExhaustedPause = TimeSpan.FromMilliseconds(200);
+
     private readonly ExtendedActorSystem _system;
     private readonly UnixMessageListener _listener;
     private readonly string _domain;
@@ -121,7 +123,8 @@ internal sealed class LaneServer : IDisposable
 
     private void Accept()
     {
-        while (_listener.TryAccept(out var channel) == AcceptStatus.Accepted)
+        AcceptStatus status;
+        while ((status = _listener.TryAccept(out var channel)) == AcceptStatus.Accepted)
         {
             // The file lets in nobody else, but its mode could be changed.
             if (!PeerCredentials.TryRead(channel!.Socket, out var peer) || peer.UserId != PeerCredentials.OwnUserId || _ungreeted.Count >= MostUngreeted)
@@ -146,6 +149,27 @@ internal sealed class LaneServer : IDisposable
                     _log.Debug("A connection to the lane of {Gpu} ended before it was one: {Why}", _gpu, why);
                 });
         }
+
+        if (status == AcceptStatus.Exhausted)
+        {
+            PauseAccepting();
+        }
+    }
+
+    // The listener stays readable while this process has no descriptor left: without a pause the loop would turn for ever.
+    private void PauseAccepting()
+    {
+        _log.Warning("A coordinator can't be served at the lane of {Gpu}: this process may open no more files. Raise the limit (ulimit -n, LimitNOFILE in systemd)", _gpu);
+        _loop.Change(_listenerToken, _listener.Socket, Readiness.None);
+        Timer? timer = null;
+        timer = new Timer(
+            _ =>
+            {
+                _loop.Post(() => _loop.Change(_listenerToken, _listener.Socket, Readiness.Readable));
+                timer?.Dispose();
+            },
+            null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        timer.Change(ExhaustedPause, Timeout.InfiniteTimeSpan);
     }
 
     private string? Greet(LaneConnection connection, LaneFrameType type, ReadOnlySpan<byte> body)
