@@ -26,7 +26,7 @@ measure messages messages
 measure blocks blocks
 measure attached attached-map
 measure map coordinated-map
-measure map-pinned coordinated-map --echo pinned
+measure map-pinned coordinated-map --link akka --echo pinned
 measure map-fresh coordinated-map --kept off --runs 2 --steps 1000
 measure map-64 coordinated-map --pages 64 --runs 3
-measure map-asleep coordinated-map --spin 0 --runs 2
+measure map-asleep coordinated-map --link akka --spin 0 --runs 2

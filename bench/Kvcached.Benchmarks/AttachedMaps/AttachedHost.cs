@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Kvcached.Benchmarks.Measuring;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Sockets;
@@ -62,6 +63,7 @@ internal sealed class AttachedHost : IDisposable
         Expect<AttachRank>();
         Say(new RankAttached(PoolId.Create(1, 1), 0, spec));
         Operate(WorkerOperationKind.Install, [], []);
+        Say(TableComplete.Instance);
     }
 
     /// <exception cref="InvalidOperationException">The device can't be had, or the worker doesn't come.</exception>
@@ -82,8 +84,8 @@ internal sealed class AttachedHost : IDisposable
     {
         var extent = AttachedPool.ExtentAt(index, _order);
         var lent = new LentExtent(extent, new ExtentIdentity(new HostIncarnation(1), index + 1, extent.Generation));
-        samples.Maps.Add(Operate(WorkerOperationKind.Map, [lent], [_lent[index]]));
-        samples.Unmaps.Add(Operate(WorkerOperationKind.Unmap, [lent], []));
+        samples.Maps.Add(Operate(WorkerOperationKind.Map, [lent], [_lent[index]], samples.LibraryMapCalls));
+        samples.Unmaps.Add(Operate(WorkerOperationKind.Unmap, [lent], [], samples.LibraryUnmapCalls));
         samples.Bare.Add(Ask(AttachedWorker.Nothing, [_bareLent[index]]).RoundTrip);
         samples.MapCalls.Add(Ask(AttachedWorker.Map, [_bareLent[index]]).Calls);
         samples.UnmapCalls.Add(Ask(AttachedWorker.Unmap, []).Calls);
@@ -117,12 +119,13 @@ internal sealed class AttachedHost : IDisposable
         return _memory.Export(handle);
     }
 
-    private double Operate(WorkerOperationKind kind, LentExtent[] extents, SafeFileHandle[] descriptors)
+    private double Operate(WorkerOperationKind kind, LentExtent[] extents, SafeFileHandle[] descriptors, Samples? calls = null)
     {
         var started = Stopwatch.GetTimestamp();
         Say(new Operate(++_operation, kind, new Epoch(1, 1), _operation, EngineStep.None, [.. extents], []), descriptors);
         var done = Expect<OperationDone>();
         var microseconds = Stopwatch.GetElapsedTime(started).TotalMicroseconds;
+        calls?.Add(done.DriverMicroseconds);
         return done.Refusal is null ? microseconds : throw new InvalidOperationException($"The worker refused: {done.Refusal}");
     }
 

@@ -67,7 +67,9 @@ internal static class AttachedMapBenchmark
     {
         Console.WriteLine(title);
         Row("worker: map", samples.Maps);
+        Row("  of it, calls and checks", samples.LibraryMapCalls);
         Row("worker: unmap", samples.Unmaps);
+        Row("  of it, calls and checks", samples.LibraryUnmapCalls);
         Row("bare round trip", samples.Bare);
         Row("bare calls: map", samples.MapCalls);
         Row("bare calls: unmap", samples.UnmapCalls);

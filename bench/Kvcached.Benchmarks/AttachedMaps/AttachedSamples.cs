@@ -10,6 +10,11 @@ internal sealed class AttachedSamples
 
     public Samples Unmaps { get; } = new();
 
+    /// <summary>What of <see cref="Maps"/> the library's calls took, with its checks and descriptors, as it says itself.</summary>
+    public Samples LibraryMapCalls { get; } = new();
+
+    public Samples LibraryUnmapCalls { get; } = new();
+
     /// <summary>A message with the same descriptors to the same process, which answers at once.</summary>
     public Samples Bare { get; } = new();
 
@@ -27,7 +32,8 @@ internal sealed class AttachedSamples
 
     public object ToJson() => new
     {
-        maps = Maps.Summarize(), unmaps = Unmaps.Summarize(), bare = Bare.Summarize(), mapCalls = MapCalls.Summarize(), unmapCalls = UnmapCalls.Summarize(),
+        maps = Maps.Summarize(), unmaps = Unmaps.Summarize(), libraryMapCalls = LibraryMapCalls.Summarize(),
+        libraryUnmapCalls = LibraryUnmapCalls.Summarize(), bare = Bare.Summarize(), mapCalls = MapCalls.Summarize(), unmapCalls = UnmapCalls.Summarize(),
         ratioP50 = RatioAt(s => s.P50), shareP50 = ShareAt(s => s.P50),
     };
 }

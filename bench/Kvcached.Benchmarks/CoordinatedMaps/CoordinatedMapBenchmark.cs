@@ -15,6 +15,7 @@ internal static class CoordinatedMapBenchmark
           --kept on|off  off: handles aren't kept, so that every map creates its memory (default on)
           --echo default|pinned  pinned: the bare messages are answered on threads like the page mappers' (default default)
           --spin TIME    how long page mappers' threads look for work before they sleep, such as 0 or "0.05 ms" (default: as hosts have it)
+          --link akka|local|both  how the coordinator reaches ranks; both: in turn, run by run (default both)
           --json FILE    write the figures there
         """;
 
@@ -32,20 +33,36 @@ internal static class CoordinatedMapBenchmark
         var kept = arguments.Text("--kept", "on");
         var echo = arguments.Text("--echo", "default");
         var spin = arguments.Text("--spin", string.Empty);
+        var link = arguments.Text("--link", "both");
         var json = arguments.Text("--json", string.Empty);
         arguments.RequireAllRead();
         Console.WriteLine($"TP={hosts}, maps of {pages} pages of {Geometries.BytesPerPageId >> 20} MiB, handles kept: {kept}, echoes: {echo}, spin: {(spin.Length == 0 ? "default" : spin)}; microseconds, p50 / p99");
-        var results = new List<MapRunResult>();
+        string[] links = link switch
+        {
+            "both" => ["akka", "local"],
+            "akka" or "local" => [link],
+            _ => throw new ArgumentException($"--link {link}: give akka, local or both."),
+        };
+        var results = links.ToDictionary(name => name, _ => new List<MapRunResult>(), StringComparer.Ordinal);
         for (var run = 0; run < runs; run++)
         {
-            await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo, spin));
-            results.Add(await hostsOfRun.MeasureAsync(pages, steps));
-            Print($"run {run + 1}", results[^1]);
+            foreach (var name in links)
+            {
+                await using var hostsOfRun = await MapRun.StartAsync(new MapRunOptions(hosts, kept, echo, spin, name));
+                results[name].Add(await hostsOfRun.MeasureAsync(pages, steps));
+                Print($"run {run + 1}, {name}", results[name][^1]);
+            }
         }
 
-        var together = MapRunResult.Together(results);
-        Print("together", together);
-        ResultFile.Write(json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo, spin }, new { runs = results.Select(r => r.ToJson()), together = together.ToJson() });
+        var together = results.ToDictionary(pair => pair.Key, pair => MapRunResult.Together(pair.Value), StringComparer.Ordinal);
+        foreach (var (name, result) in together)
+        {
+            Print($"together, {name}", result);
+        }
+
+        ResultFile.Write(
+            json, "coordinated-map", new { hosts, pages, runs, steps, kept, echo, spin, link },
+            together.ToDictionary(pair => pair.Key, pair => new { runs = results[pair.Key].Select(r => r.ToJson()), together = pair.Value.ToJson() }));
         return 0;
     }
 
@@ -54,8 +71,10 @@ internal static class CoordinatedMapBenchmark
         Console.WriteLine($"{title} (load {result.Load})");
         Row("coordinator: map", result.CoordinatorMaps);
         Row("  deciding and sending", result.CoordinatorDecides);
+        Row("  to the last page mapper", result.WaysOut);
         Row("  page mapper", result.MapperMaps);
         Row("  slowest mapping calls", result.SlowestDrivers);
+        Row("  back from the last of them", result.WaysBack);
         Row("bare broadcast and gather", result.Bare);
         Row("  one right after another", result.RepeatedBare);
         Row("coordinator: unmap", result.CoordinatorUnmaps);

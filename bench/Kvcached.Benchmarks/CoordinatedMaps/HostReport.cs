@@ -16,5 +16,10 @@ internal sealed record HostReport(
     /// <param name="TotalMicroseconds">From taking the request to having dealt with the last answer.</param>
     /// <param name="DecideMicroseconds">Of these, deciding and sending.</param>
     /// <param name="SlowestDriverMicroseconds">Mapping calls of the slowest rank, as its answer says.</param>
-    internal sealed record Steps(List<double> TotalMicroseconds, List<double> DecideMicroseconds, List<double> SlowestDriverMicroseconds);
+    /// <param name="StartedAt">When it began, in microseconds of the machine's clock, which all processes share.</param>
+    internal sealed record Steps(
+        List<double> TotalMicroseconds, List<double> DecideMicroseconds, List<double> SlowestDriverMicroseconds, List<double> StartedAt)
+    {
+        public static Steps None => new([], [], [], []);
+    }
 }

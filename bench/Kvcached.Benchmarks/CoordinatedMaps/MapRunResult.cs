@@ -27,6 +27,12 @@ internal sealed record MapRunResult
     /// <summary>Page mappers, from taking the decision to having answered it, all ranks together.</summary>
     public required Samples MapperMaps { get; init; }
 
+    /// <summary>From having sent a map to all ranks until the last page mapper has taken it.</summary>
+    public required Samples WaysOut { get; init; }
+
+    /// <summary>From the last page mapper's having answered until the coordinator has dealt with all answers.</summary>
+    public required Samples WaysBack { get; init; }
+
     /// <summary>Bare broadcast and gather, asked for by another process as a map is.</summary>
     public required Samples Bare { get; init; }
 
@@ -50,6 +56,8 @@ internal sealed record MapRunResult
         CoordinatorUnmaps = From(reports.SelectMany(r => r.CoordinatorUnmaps.TotalMicroseconds)),
         SlowestDrivers = From(reports.SelectMany(r => r.CoordinatorMaps.SlowestDriverMicroseconds)),
         MapperMaps = From(reports.SelectMany(r => r.MapperMaps.TotalMicroseconds)),
+        WaysOut = From(Ways(reports).Select(w => w.Out)),
+        WaysBack = From(Ways(reports).Select(w => w.Back)),
         Bare = From(reports.SelectMany(r => r.BareMicroseconds)),
         RepeatedBare = From(reports.SelectMany(r => r.RepeatedBareMicroseconds)),
         EngineMaps = maps,
@@ -68,6 +76,8 @@ internal sealed record MapRunResult
         CoordinatorUnmaps = From(runs.SelectMany(r => r.CoordinatorUnmaps.Values)),
         SlowestDrivers = From(runs.SelectMany(r => r.SlowestDrivers.Values)),
         MapperMaps = From(runs.SelectMany(r => r.MapperMaps.Values)),
+        WaysOut = From(runs.SelectMany(r => r.WaysOut.Values)),
+        WaysBack = From(runs.SelectMany(r => r.WaysBack.Values)),
         Bare = From(runs.SelectMany(r => r.Bare.Values)),
         RepeatedBare = From(runs.SelectMany(r => r.RepeatedBare.Values)),
         EngineMaps = From(runs.SelectMany(r => r.EngineMaps.Values)),
@@ -98,12 +108,32 @@ internal sealed record MapRunResult
         CoordinatorUnmaps = CoordinatorUnmaps.Summarize(),
         SlowestDrivers = SlowestDrivers.Summarize(),
         MapperMaps = MapperMaps.Summarize(),
+        WaysOut = WaysOut.Summarize(),
+        WaysBack = WaysBack.Summarize(),
         Bare = Bare.Summarize(),
         RepeatedBare = RepeatedBare.Summarize(),
         EngineMaps = EngineMaps.Summarize(),
         EngineUnmaps = EngineUnmaps.Summarize(),
         EngineBare = EngineBare.Summarize(),
     };
+
+    // Every map is one decision at each rank, and they go one after the other, so that they have the same place in all lists.
+    private static IEnumerable<(double Out, double Back)> Ways(IReadOnlyList<HostReport> reports)
+    {
+        var coordinator = reports.Single(r => r.CoordinatorMaps.StartedAt.Count > 0).CoordinatorMaps;
+        for (var i = 0; i < coordinator.StartedAt.Count; i++)
+        {
+            var (lastTaken, lastAnswered) = (0.0, 0.0);
+            foreach (var mapper in reports.Select(r => r.MapperMaps))
+            {
+                lastTaken = Math.Max(lastTaken, mapper.StartedAt[i]);
+                lastAnswered = Math.Max(lastAnswered, mapper.StartedAt[i] + mapper.TotalMicroseconds[i]);
+            }
+
+            yield return (
+                lastTaken - coordinator.StartedAt[i] - coordinator.DecideMicroseconds[i], coordinator.StartedAt[i] + coordinator.TotalMicroseconds[i] - lastAnswered);
+        }
+    }
 
     private static Samples From(IEnumerable<double> values)
     {

@@ -33,6 +33,7 @@ internal static class RankHostCommand
         var keepsHandles = arguments.Text("--kept", "on") == "on";
         var echo = arguments.Text("--echo", "default");
         var spin = arguments.Text("--spin", string.Empty);
+        var link = arguments.Text("--link", "local");
         var options = new RankHostOptions
         {
             Domain = "bench",
@@ -40,6 +41,7 @@ internal static class RankHostCommand
             Port = 0,
             SeedHosts = seed.Length == 0 ? [] : [seed],
             RunDirectory = arguments.Text("--run-dir", string.Empty),
+            UsesLocalLanes = link == "local",
         };
         arguments.RequireAllRead();
 

@@ -32,6 +32,7 @@ internal sealed class RankHostProcess : IAsyncDisposable
         {
             CommandName, "--index", index.ToString(CultureInfo.InvariantCulture), "--hosts", options.HostCount.ToString(CultureInfo.InvariantCulture),
             "--run-dir", runDirectory, "--kept", options.Kept, "--echo", options.Echo,
+            "--link", options.Link,
         })
         {
             start.ArgumentList.Add(argument);

@@ -15,8 +15,8 @@ internal sealed class StepRecorder
 
     private readonly bool _isPinned;
     private readonly Lock _lock = new();
-    private HostReport.Steps _maps = new([], [], []);
-    private HostReport.Steps _unmaps = new([], [], []);
+    private HostReport.Steps _maps = HostReport.Steps.None;
+    private HostReport.Steps _unmaps = HostReport.Steps.None;
     private HostReport.Steps? _step;
     private object? _taken;
     private long _takenAt;
@@ -32,7 +32,7 @@ internal sealed class StepRecorder
     public static int RankCount { get; set; } = 1;
 
     /// <summary>The recorder of the actors below that parent: <c>coordinator</c> or <c>rank</c>.</summary>
-    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, name => new StepRecorder(isPinned: name == "rank"));
+    public static StepRecorder Of(string parentName) => Recorders.GetOrAdd(parentName, name => new StepRecorder(isPinned: name is "rank" or "coordinator"));
 
     /// <summary>Reads what was recorded since the last time, and starts anew.</summary>
     public static HostReport Read()
@@ -89,6 +89,7 @@ internal sealed class StepRecorder
                 step.TotalMicroseconds.Add(Microseconds(now - _startedAt));
                 step.DecideMicroseconds.Add(_decideMicroseconds);
                 step.SlowestDriverMicroseconds.Add(_slowestDriverMicroseconds);
+                step.StartedAt.Add(Microseconds(_startedAt));
             }
 
             _step = null;
@@ -116,7 +117,7 @@ internal sealed class StepRecorder
     {
         lock (_lock)
         {
-            (var taken, _maps) = (_maps, new HostReport.Steps([], [], []));
+            (var taken, _maps) = (_maps, HostReport.Steps.None);
             return taken;
         }
     }
@@ -125,7 +126,7 @@ internal sealed class StepRecorder
     {
         lock (_lock)
         {
-            (var taken, _unmaps) = (_unmaps, new HostReport.Steps([], [], []));
+            (var taken, _unmaps) = (_unmaps, HostReport.Steps.None);
             return taken;
         }
     }

@@ -65,6 +65,7 @@ internal static class HostOptionsReader
         ExpectedHosts = read.Integer(Hosts, defaults.ExpectedHosts, 1, 1024),
         BindAddress = read.Parsed(Bind, defaults.BindAddress, TryParseAddress, "the IP address of an interface, such as 127.0.0.1; not 0.0.0.0, since others are told this address"),
         Port = read.Integer(Port, defaults.Port, 0, IPEndPoint.MaxPort),
+        UsesLocalLanes = read.Parsed<bool?>(RankLink, defaults.UsesLocalLanes, text => text switch { "local" => true, "akka" => false, _ => null }, "local or akka")!.Value,
         SeedHosts = read.List(Seed, IsHostAndPort, "HOST:PORT with a port from 1 to 65535"),
         CopierPath = EmptyIsNull(read.Text(CopierPath)),
         CopierCallTimeout = read.Time(CopierCallTimeout, defaults.CopierCallTimeout, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),

@@ -14,6 +14,7 @@ internal static class HostSettingCatalog
     public const string AllowInsecureRemoting = "allow-insecure-remoting";
     public const string ManagementPort = "management-port";
     public const string AkkaManagementPort = "akka-management-port";
+    public const string RankLink = "rank-link";
     public const string RunDirectory = "run-dir";
     public const string Socket = "socket";
     public const string SocketGroup = "socket-group";
@@ -58,6 +59,7 @@ internal static class HostSettingCatalog
         new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
+        new(RankLink, "NAME", "how the coordinator reaches ranks: local = by a Unix socket in the run directory where both are on one machine, else by Akka.Remote; akka = always by Akka.Remote; default local"),
         new(RunDirectory, "DIR", "directory for what outlives the process, private to the user, shared by the domain's hosts of one machine; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),
         new(Socket, "PATH", "Unix socket for engines, at most 107 bytes; default RUN_DIR/engine-GPU.sock, for host memory of another domain than 'default' RUN_DIR/engine-HOST-K@DOMAIN.sock"),
         new(SocketGroup, "NAME", "group whose users may connect to the engine socket too; default none"),
@@ -87,7 +89,7 @@ internal static class HostSettingCatalog
         new(MaxKeptPerPool, "SIZE", "most memory that one pool keeps unused, such as 2GiB, or 'unlimited'; default unlimited"),
         new(MaxExtentShare, "SHARE", "an extent takes at most this share of its pool's limit, above 0 to 1; default 0.0625"),
         new(MaxWaitingRequests, "N", "requests that may wait for one pool, 1 to 1000000; default 1024"),
-        new(TestCrashSignal, "", "for tests only: the signal SIGUSR1 makes the page mapper fail, as a bug would; default off"),
+        new(TestCrashSignal, "", "for tests only: the signal SIGUSR1 makes the page mapper fail, as a bug would, and SIGUSR2 cuts the coordinator's lane; default off"),
     ];
 
     private static readonly Dictionary<string, HostSetting> ByName = All.ToDictionary(setting => Normalize(setting.Key), StringComparer.Ordinal);

@@ -7,6 +7,9 @@ internal sealed record CoordinatorSettings
 
     public int ExpectedHosts { get; init; } = 1;
 
+    /// <summary>False to reach every rank by Akka.Remote, also where a lane could be had.</summary>
+    public bool MayUseLanes { get; init; } = true;
+
     /// <summary>Ranks answer a decision by then: a map is aborted, an unmap leaves the extent quarantined.</summary>
     public TimeSpan DecisionDeadline { get; init; } = TimeSpan.FromSeconds(2);
 

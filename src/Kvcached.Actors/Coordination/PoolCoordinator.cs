@@ -1,8 +1,8 @@
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Event;
+using Kvcached.Actors.Lanes;
 using Kvcached.Actors.Protocols;
-using Kvcached.Actors.Ranks;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
@@ -12,7 +12,7 @@ namespace Kvcached.Actors.Coordination;
 /// The one coordinator of a domain (a cluster singleton): carries messages to and from <see cref="DomainState"/>, which decides. Two may
 /// live for a moment, so every command carries the epoch, and ranks follow the higher one.
 /// </summary>
-internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorPort
+internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorPort
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan StepDownPause = TimeSpan.FromSeconds(1);
@@ -22,7 +22,6 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
     private readonly TimeProvider _time;
     private readonly long _origin;
     private readonly ILoggingAdapter _log = Context.GetLogger();
-    private readonly Dictionary<GpuId, (IRankLink Link, IActorRef Mapper, HostIncarnation Incarnation)> _links = [];
     private readonly Dictionary<SessionId, IActorRef> _engines = [];
     private DomainState? _domain;
     private Epoch _seen;
@@ -63,13 +62,21 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         Begin();
     }
 
-    protected override void PostStop() => Cluster.Get(Context.System).Unsubscribe(Self);
+    protected override void PostStop()
+    {
+        Cluster.Get(Context.System).Unsubscribe(Self);
+        _dialer?.Dispose();
+    }
 
     protected override void OnReceive(object message)
     {
         if (message is TakeOver)
         {
             Begin();
+        }
+        else if (_domain is null && message is LaneDialer.LaneOpened late)
+        {
+            late.Link.Close();
         }
         else if (_domain is { } domain && !TryHandle(domain, message))
         {
@@ -112,8 +119,21 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case DomainProtocol.DescribeDomain:
                 Sender.Tell(domain.Describe(), Self);
                 return true;
+            case LaneDialer.LaneOpened opened:
+                Opened(domain, opened);
+                return true;
+            case LaneDialer.LaneFailed failed:
+                Failed(domain, failed);
+                return true;
+            case LaneDialer.LaneLost lost:
+                Lost(domain, lost);
+                return true;
             case MapperEnded ended:
-                SetReachable(domain, ended.Gpu, ended.Mapper, false);
+                if (_links.TryGetIncarnation(ended.Gpu, ended.Mapper, out var incarnation))
+                {
+                    domain.RankReachable(Now, ended.Gpu, incarnation, false);
+                }
+
                 return true;
             case ClusterEvent.UnreachableMember unreachable:
                 SetReachable(domain, unreachable.Member.Address, false);
@@ -165,62 +185,11 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         _log.Info("Coordinating domain {Domain} in {Epoch}", _settings.Domain, epoch);
     }
 
-    private void Register(DomainState domain, RankProtocol.RegisterRank registration)
-    {
-        // Before its link takes the place of another's.
-        if (domain.FindRegistrationProblem(registration) is { } problem)
-        {
-            registration.Mapper.Tell(new RankProtocol.RankRejected(domain.Epoch, problem), Self);
-            return;
-        }
-
-        if (!_links.TryGetValue(registration.Gpu, out var known) || !known.Mapper.Equals(registration.Mapper))
-        {
-            _links[registration.Gpu] = (new ActorRankLink(registration.Mapper, Self), registration.Mapper, registration.Incarnation);
-            Context.WatchWith(registration.Mapper, new MapperEnded(registration.Gpu, registration.Mapper));
-            if (known.Mapper is not null && known.Incarnation == registration.Incarnation)
-            {
-                // A mapper that took another's place must know whom to tell news; what it reports then is known already.
-                registration.Mapper.Tell(new RankProtocol.ReportRank(domain.Epoch), Self);
-            }
-        }
-
-        domain.RegisterRank(Now, registration, AddressOf(registration.Mapper).ToString());
-    }
-
-    private void SetReachable(DomainState domain, GpuId gpu, IActorRef mapper, bool isReachable)
-    {
-        if (_links.TryGetValue(gpu, out var link) && link.Mapper.Equals(mapper))
-        {
-            domain.RankReachable(Now, gpu, link.Incarnation, isReachable);
-        }
-    }
-
-    private void SetReachable(DomainState domain, Address address, bool isReachable)
-    {
-        foreach (var (gpu, link) in _links.Where(l => AddressOf(l.Value.Mapper) == address).ToArray())
-        {
-            domain.RankReachable(Now, gpu, link.Incarnation, isReachable);
-        }
-    }
-
-    private void Lose(DomainState domain, Address address)
-    {
-        foreach (var (gpu, link) in _links.Where(l => AddressOf(l.Value.Mapper) == address).ToArray())
-        {
-            _links.Remove(gpu);
-            domain.RankLost(Now, gpu, link.Incarnation, $"its node {address} left the cluster");
-        }
-    }
-
-    private static Address AddressOf(IActorRef actor) =>
-        actor.Path.Address.HasGlobalScope ? actor.Path.Address : Cluster.Get(Context.System).SelfAddress;
-
     void ICoordinatorPort.ToRank(GpuId gpu, RankProtocol.ICommand command)
     {
-        if (_links.TryGetValue(gpu, out var link))
+        if (_links.TryGet(gpu, out var link))
         {
-            link.Link.Send(command);
+            link.Send(command);
         }
     }
 
@@ -247,6 +216,7 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         _log.Warning("Stepping down from {Epoch}: a rank follows {Newer}", _domain.Epoch, newer);
         _domain = null;
         _seen = newer;
+        LetGoOfLinks();
         Timers.StartSingleTimer(nameof(TakeOver), TakeOver.Instance, StepDownPause);
     }
 }

@@ -7,7 +7,7 @@ namespace Kvcached.Actors.Dispatch;
 
 /// <summary>
 /// One thread that runs what it is given, in order. Out of work it looks for more for a while before it sleeps: to wake a sleeping thread takes
-/// longer than most of what a page mapper does.
+/// longer than most of what a page mapper does. Whoever gives it something may do that himself when nothing else is being done or waits (<see cref="GuestTurn"/>).
 /// </summary>
 [SuppressMessage("Reliability", "CA1001", Justification = "The event is let go with the object: senders that come late may still set it.")]
 internal sealed class SpinningThread : ExecutorService
@@ -17,6 +17,9 @@ internal sealed class SpinningThread : ExecutorService
 
     private readonly ConcurrentQueue<IRunnable> _work = new();
     private readonly AutoResetEvent _wake = new(false);
+
+    /// <summary>Held by whoever runs something, so that one thing is run at a time, and in order.</summary>
+    private readonly Lock _turn = new();
     private readonly long _spinTicks;
     private readonly Action<Exception> _report;
     private int _isAsleep;
@@ -43,6 +46,11 @@ internal sealed class SpinningThread : ExecutorService
         if (_isStopping)
         {
             throw Rejected();
+        }
+
+        if (GuestTurn.TryTake() && TryPerform(run))
+        {
+            return;
         }
 
         _work.Enqueue(run);
@@ -76,9 +84,9 @@ internal sealed class SpinningThread : ExecutorService
     {
         while (!_isStopping || !_work.IsEmpty)
         {
-            if (TryTake(out var work))
+            if (HasWork())
             {
-                Perform(work);
+                PerformNext();
             }
             else
             {
@@ -94,10 +102,45 @@ internal sealed class SpinningThread : ExecutorService
         }
     }
 
-    /// <summary>False when there was nothing to do for as long as it may look.</summary>
-    private bool TryTake(out IRunnable work)
+    /// <summary>Runs it on the calling thread, unless something else is run or waits.</summary>
+    private bool TryPerform(IRunnable work)
     {
-        if (_work.TryDequeue(out work!))
+        if (!_turn.TryEnter())
+        {
+            return false;
+        }
+
+        try
+        {
+            if (!_work.IsEmpty || _isStopping)
+            {
+                return false;
+            }
+
+            Perform(work);
+            return true;
+        }
+        finally
+        {
+            _turn.Exit();
+        }
+    }
+
+    private void PerformNext()
+    {
+        lock (_turn)
+        {
+            if (_work.TryDequeue(out var work))
+            {
+                Perform(work);
+            }
+        }
+    }
+
+    /// <summary>False when there was nothing to do for as long as it may look.</summary>
+    private bool HasWork()
+    {
+        if (!_work.IsEmpty)
         {
             return true;
         }
@@ -107,7 +150,7 @@ internal sealed class SpinningThread : ExecutorService
             // Others that could run here go first.
             Thread.SpinWait(PausesPerLook);
             Thread.Yield();
-            if (_work.TryDequeue(out work!))
+            if (!_work.IsEmpty)
             {
                 return true;
             }

@@ -4,18 +4,27 @@ using Kvcached.Actors.Ranks;
 
 namespace Kvcached.Actors.Hosting;
 
-/// <summary>For tests only: lets the signal SIGUSR1 make the page mapper fail, so that its restart can be tried in a running host.</summary>
+/// <summary>
+/// For tests only: lets the signal SIGUSR1 make the page mapper fail, and SIGUSR2 cut the coordinator's lane, so that what follows can be tried in a running host.
+/// </summary>
 internal static class CrashSignal
 {
-    /// <summary>SIGUSR1 by its number on Linux, since .NET has no name for it. Unheard, it would end the process.</summary>
-    private const PosixSignal UserSignal = (PosixSignal)10;
+    // By their numbers on Linux, since .NET has no names for them. Unheard, they would end the process.
+    private const PosixSignal FirstUserSignal = (PosixSignal)10;
+    private const PosixSignal SecondUserSignal = (PosixSignal)12;
 
     public static void Hear(ActorSystem system, IActorRef supervisor)
     {
-        var registration = PosixSignalRegistration.Create(UserSignal, context =>
+        Hear(system, supervisor, FirstUserSignal, RankSupervisor.CrashMapper.Instance);
+        Hear(system, supervisor, SecondUserSignal, RankSupervisor.CutLane.Instance);
+    }
+
+    private static void Hear(ActorSystem system, IActorRef supervisor, PosixSignal signal, object order)
+    {
+        var registration = PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            supervisor.Tell(RankSupervisor.CrashMapper.Instance);
+            supervisor.Tell(order);
         });
         system.RegisterOnTermination(registration.Dispose);
     }

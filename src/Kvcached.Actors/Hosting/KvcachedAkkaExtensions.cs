@@ -75,6 +75,7 @@ public static class KvcachedAkkaExtensions
                 {
                     Domain = options.Domain,
                     ExpectedHosts = options.ExpectedHosts,
+                    MayUseLanes = options.UsesLocalLanes,
                     DecisionDeadline = options.DecisionDeadline,
                     SessionLease = options.SessionLease,
                     RevokeDeadline = options.RevokeDeadline,
@@ -90,7 +91,7 @@ public static class KvcachedAkkaExtensions
                     MaxWaitingRequestsPerPool = options.MaxWaitingRequestsPerPool,
                 },
                 new EpochStore(options.RunDirectory, options.Domain),
-                TimeProvider.System),
+                TimeProvider.System).WithDispatcher(KvcachedHocon.CoordinatorDispatcher),
             new ClusterSingletonOptions { Role = KvcachedNames.RoleOf(options.Domain) },
             createProxyToo: true);
 
@@ -115,6 +116,7 @@ public static class KvcachedAkkaExtensions
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
                     WorkerDeadline = options.WorkerDeadline,
+                    LaneDirectory = options.UsesLocalLanes ? options.RunDirectory : null,
                 }),
                 KvcachedNames.RankSupervisor);
             if (options.IsCrashSignalHeard)

@@ -10,6 +10,9 @@ public static class KvcachedHocon
     /// <summary>Path of the dispatcher that gives each page mapper a thread of its own.</summary>
     public const string GpuPinnedDispatcher = "kvcached.dispatchers.gpu-pinned";
 
+    /// <summary>Path of the dispatcher that gives the coordinator a thread of its own.</summary>
+    public const string CoordinatorDispatcher = "kvcached.dispatchers.coordinator";
+
     /// <summary>Path of the dispatcher that gives the data checker a thread of its own.</summary>
     public const string DataCheckDispatcher = "kvcached.dispatchers.data-check";
 

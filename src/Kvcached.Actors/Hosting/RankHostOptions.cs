@@ -21,6 +21,11 @@ public sealed record RankHostOptions
     /// <summary>Where the epoch is kept, private to the user.</summary>
     public required string RunDirectory { get; init; }
 
+    /// <summary>
+    /// How coordinators reach ranks of their machine: true by a Unix socket in <see cref="RunDirectory"/> where both can, false by Akka.Remote always. Default true.
+    /// </summary>
+    public bool UsesLocalLanes { get; init; } = true;
+
     /// <summary>Device name, for people.</summary>
     public string DeviceName { get; init; } = "host memory";
 
@@ -80,6 +85,6 @@ public sealed record RankHostOptions
     /// <summary>Requests that may wait for one pool. Default 1024.</summary>
     public int MaxWaitingRequestsPerPool { get; init; } = 1024;
 
-    /// <summary>For tests only: whether the signal SIGUSR1 makes the page mapper fail. Default false.</summary>
+    /// <summary>For tests only: whether the signal SIGUSR1 makes the page mapper fail, and SIGUSR2 cuts the coordinator's lane. Default false.</summary>
     public bool IsCrashSignalHeard { get; init; }
 }

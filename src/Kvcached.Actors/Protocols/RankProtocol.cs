@@ -45,6 +45,9 @@ public static class RankProtocol
 
         /// <summary>For people: which workers it waits for then.</summary>
         public string Awaited { get; init; } = string.Empty;
+
+        /// <summary>Where a coordinator on the same machine finds it without Akka.Remote; null = nowhere.</summary>
+        public LaneOffer? Lane { get; init; }
     }
 
     /// <summary>The coordinator takes the rank over: it must follow this epoch and say what it holds. Reply: <see cref="RankReported"/> or <see cref="EpochRefused"/>.</summary>
@@ -119,6 +122,15 @@ public static class RankProtocol
     /// <summary>The pool's worker on that rank has come or gone. Said several times, as it is at that moment, since nobody acknowledges it.</summary>
     public sealed record WorkerChanged(GpuId Gpu, HostIncarnation Incarnation, PoolId Pool, RankWorker Worker) : IReply;
 }
+
+/// <summary>A rank's private socket for coordinators of its machine.</summary>
+/// <param name="BootId">The run of the machine that it is on.</param>
+/// <param name="SocketPath">Path of the socket.</param>
+/// <param name="EndedEpoch">
+/// The last lane that has ended, and of which everything that came by it has been taken in: whatever is sent another way now comes after that. Counter 0 = none yet.
+/// </param>
+/// <param name="EndedSerial">Which of that epoch's lanes.</param>
+public sealed record LaneOffer(string BootId, string SocketPath, Epoch EndedEpoch, long EndedSerial);
 
 /// <summary>Whether a pool's worker is there that maps its pages on one rank.</summary>
 public enum RankWorker : byte

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Akka.Event;
+using Kvcached.Actors.Lanes;
 using Kvcached.Actors.Protocols;
 
 namespace Kvcached.Actors.Ranks;
@@ -95,6 +96,10 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
                 break;
             case RankProtocol.RankRejected rejected:
                 _log.Error("The coordinator doesn't accept this rank: {Refusal}", rejected.Refusal);
+                break;
+            case LaneServer.LaneEnded ended:
+                // All that it brought is done or has its place in a queue, so that what comes by another way now comes after it.
+                Context.Parent.Tell(new RankSupervisor.LaneSettled(ended.Lane));
                 break;
             case CopierProtocol.ExtentsDropped dropped:
                 Resume(dropped);

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Akka.Event;
+using Kvcached.Actors.Lanes;
 using Kvcached.Actors.Protocols;
 
 namespace Kvcached.Actors.Ranks;
@@ -15,6 +16,8 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
 
     private readonly RankSupervisorSettings _settings;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private LaneServer? _lanes;
+    private LaneId _endedLane;
     private IActorRef _mapper = ActorRefs.Nobody;
     private TimeSpan _backOff = FirstBackOff;
     private int _generation;
@@ -43,6 +46,15 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
         public static CrashMapper Instance { get; } = new();
     }
 
+    /// <summary>Ends the coordinator's lane as if its socket had failed. Never leaves the process.</summary>
+    internal sealed class CutLane : INoSerializationVerificationNeeded
+    {
+        public static CutLane Instance { get; } = new();
+    }
+
+    /// <summary>The mapper has taken in everything that came by a lane, which has ended.</summary>
+    internal sealed record LaneSettled(LaneId Lane) : INoSerializationVerificationNeeded;
+
     public ITimerScheduler Timers { get; set; } = null!;
 
     public static Props Props(RankSupervisorSettings settings) => Akka.Actor.Props.Create(() => new RankSupervisor(settings));
@@ -50,8 +62,11 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
     protected override void PreStart()
     {
         Timers.StartPeriodicTimer(nameof(Register), Register.Instance, _settings.RegisterInterval);
+        OpenLanes();
         Start();
     }
+
+    protected override void PostStop() => _lanes?.Dispose();
 
     /// <summary>A mapper that failed is stopped; a fresh one reads the rank's state, which is not the mapper's.</summary>
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(_ => Directive.Stop);
@@ -69,12 +84,20 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
             case CrashMapper:
                 _mapper.Tell(Kill.Instance);
                 break;
+            case CutLane:
+                _lanes?.Cut();
+                break;
+            case LaneSettled settled:
+                _endedLane = settled.Lane > _endedLane ? settled.Lane : _endedLane;
+                MakeKnown();
+                break;
             case Settled:
                 _backOff = FirstBackOff;
                 break;
             case Terminated terminated when terminated.ActorRef.Equals(_mapper):
                 _log.Warning("The page mapper of {Gpu} has ended; a new one starts in {BackOff} ms", _settings.State.Pages.Gpu, _backOff.TotalMilliseconds);
                 _mapper = ActorRefs.Nobody;
+                _lanes?.Use(_mapper);
                 Timers.Cancel(nameof(Settled));
                 Timers.StartSingleTimer(nameof(StartMapper), StartMapper.Instance, _backOff);
                 _backOff = TimeSpan.FromTicks(Math.Min(LongestBackOff.Ticks, _backOff.Ticks * 2));
@@ -92,8 +115,22 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
                 .WithDispatcher(_settings.MapperDispatcher),
             $"page-mapper-{++_generation}");
         Context.Watch(_mapper);
+        _lanes?.Use(_mapper);
         Timers.StartSingleTimer(nameof(Settled), Settled.Instance, LongestBackOff);
         MakeKnown();
+    }
+
+    private void OpenLanes()
+    {
+        var pages = _settings.State.Pages;
+        string? problem = null;
+        _lanes = _settings.LaneDirectory is { } directory && MachineBoot.Id.Length > 0
+            ? LaneServer.TryOpen(Context.System, directory, _settings.Domain, pages.Gpu, pages.Incarnation, out problem)
+            : null;
+        if (problem is not null)
+        {
+            _log.Warning("Coordinators of this machine reach {Gpu} by Akka.Remote: {Problem}", pages.Gpu, problem);
+        }
     }
 
     private void MakeKnown()
@@ -108,6 +145,7 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
                 {
                     IsRecovering = _settings.State.Awaited is not null,
                     Awaited = _settings.State.Awaited ?? string.Empty,
+                    Lane = _lanes is { } lanes ? new LaneOffer(MachineBoot.Id, lanes.Path, _endedLane.Epoch, _endedLane.Serial) : null,
                 },
                 _mapper);
         }

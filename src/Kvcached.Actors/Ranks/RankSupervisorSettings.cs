@@ -25,4 +25,7 @@ internal sealed record RankSupervisorSettings
     public required TimeSpan HousekeepingInterval { get; init; }
 
     public required TimeSpan WorkerDeadline { get; init; }
+
+    /// <summary>Directory, private to the user, for the socket at which coordinators of this machine find the rank; null = by Akka.Remote only.</summary>
+    public string? LaneDirectory { get; init; }
 }

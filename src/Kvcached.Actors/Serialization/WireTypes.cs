@@ -90,6 +90,7 @@ public static class WireTypes
         typeof(KvGroupKind),
         typeof(RankPoolReport),
         typeof(RankWorker),
+        typeof(LaneOffer),
         typeof(DomainProtocol.GpuDescription),
         typeof(DomainProtocol.PoolDescription),
         typeof(DomainProtocol.DomainCounters),

@@ -54,6 +54,15 @@ internal sealed class ArenaMemory
 
     public IReadOnlyCollection<MappedMemory> Mapped => _mapped.Values;
 
+    /// <summary>Page ids of <see cref="Mapped"/>.</summary>
+    public int MappedPageCount { get; private set; }
+
+    /// <summary>Bytes of <see cref="Mapped"/>.</summary>
+    public long MappedBytes { get; private set; }
+
+    /// <summary>Descriptors kept for <see cref="Mapped"/>.</summary>
+    public int MappedDescriptorCount { get; private set; }
+
     public bool Holds(LentExtent lent) => _mapped.TryGetValue(lent.Extent, out var mapped) && mapped.Lent == lent;
 
     /// <summary>Maps extents, all or none. The descriptors are taken over.</summary>
@@ -117,6 +126,7 @@ internal sealed class ArenaMemory
 
         _mapped.Remove(lent.Extent, out var mapped);
         _table.Remove(lent.Extent);
+        Count(mapped!, -1);
         return mapped;
     }
 
@@ -146,6 +156,15 @@ internal sealed class ArenaMemory
     {
         _mapped.Add(mapped.Extent, mapped);
         _table.Add(mapped.Extent);
+        Count(mapped, 1);
+    }
+
+    // Asked for after every operation: a large table must not be gone through each time.
+    private void Count(MappedMemory mapped, int sign)
+    {
+        MappedPageCount += sign * mapped.Extent.PageCount;
+        MappedBytes += sign * mapped.ByteCount;
+        MappedDescriptorCount += sign * mapped.UnitCount;
     }
 
     /// <summary>Entering them is the check, also of each against the others; all are taken out again at once.</summary>

@@ -78,7 +78,8 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     /// <summary>Everything that is mapped in the process and whole, also what is leaving: a host that takes the worker back must know of it.</summary>
     public ImmutableArray<MappedMemory> Held => [.. memory.Mapped, .. _leaving.Select(l => l.Memory).Where(m => m.IsWhole)];
 
-    public IEnumerable<MappedMemory> All => [.. memory.Mapped, .. _leaving.Select(l => l.Memory), .. _stuck];
+    /// <summary>What is in no table any more and not gone yet.</summary>
+    public IEnumerable<MappedMemory> Unlisted => _leaving.Select(l => l.Memory).Concat(_stuck);
 
     /// <summary>True while something waits for a fence, so that the steps should be asked for often.</summary>
     public bool IsWaiting => _leaving.Count > 0;

@@ -89,10 +89,18 @@ public sealed partial class KvArena
         }
 
         Volatile.Write(ref _line, line);
+        var isPrepared = false;
         line.Start(
             (message, descriptors) =>
             {
-                if (!_thread.Post(() => Received(line, message, descriptors)))
+                if (!isPrepared)
+                {
+                    // The line's own thread, which takes the arena's turns: it calls the driver too.
+                    isPrepared = true;
+                    _fences.PrepareThread();
+                }
+
+                if (!_thread.DoOrPost(() => Received(line, message, descriptors)))
                 {
                     SocketLine.Discard(descriptors);
                 }
@@ -302,7 +310,8 @@ public sealed partial class KvArena
         if (_work is { } work && _arena is { } arena)
         {
             Volatile.Write(ref _published, new KvArenaStats(
-                arena.Mapped.Count, arena.Mapped.Sum(m => m.Extent.PageCount), work.All.Sum(m => m.ByteCount), work.All.Sum(m => m.OpenDescriptorCount),
+                arena.Mapped.Count, arena.MappedPageCount, arena.MappedBytes + work.Unlisted.Sum(m => m.ByteCount),
+                arena.MappedDescriptorCount + work.Unlisted.Sum(m => m.OpenDescriptorCount),
                 work.LeavingCount, work.StuckCount, _steps.Completed, arena.Digest, work.OperationCount, work.RefusalCount, _connections));
         }
     }

@@ -25,6 +25,7 @@ internal sealed class MappedMemory
     {
         (_memory, _baseAddress, Lent, _guard) = (memory, baseAddress, lent, guard);
         _units = [.. layout.UnitsOf(lent.Extent.Group)];
+        ByteCount = _units.Sum(unit => unit.BytesOf(lent.Extent));
         _descriptors = new SafeFileHandle?[_units.Length];
         _handles = new MemoryHandle?[_units.Length];
         _isMapped = new bool[_units.Length];
@@ -34,7 +35,10 @@ internal sealed class MappedMemory
 
     public Extent Extent => Lent.Extent;
 
-    public long ByteCount => _units.Sum(unit => unit.BytesOf(Extent));
+    public long ByteCount { get; }
+
+    /// <summary>Mapping units, and descriptors as long as it is whole.</summary>
+    public int UnitCount => _units.Length;
 
     /// <summary>Its descriptors, one per mapping unit; they stay its own. Only while it is whole.</summary>
     public IEnumerable<SafeFileHandle> Descriptors => _descriptors.Select(d => d!);

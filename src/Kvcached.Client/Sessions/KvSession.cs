@@ -209,7 +209,7 @@ public sealed class KvSession : IDisposable, ISessionPort
         line.Start(
             (message, descriptors) =>
             {
-                if (!_thread.Post(() =>
+                if (!_thread.DoOrPost(() =>
                 {
                     _session.Received(message, descriptors);
                     _changed.Set();

@@ -1,17 +1,23 @@
+using System.Diagnostics;
+
 namespace Kvcached.Client.Threads;
 
 /// <summary>
-/// A thread of the library's own, which does what is posted in order, and its upkeep now and then. Nothing that it runs can end the process: what
-/// escapes is reported and the thread goes on.
+/// A thread of the library's own, which does what is posted in order, and its upkeep now and then. Another thread may take a turn in its place. One thing at a
+/// time is done, whoever does it. Nothing that it runs can end the process: what escapes is reported and the thread goes on.
 /// </summary>
 internal sealed class LibraryThread
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(100);
 
     private readonly object _gate = new();
     private readonly Queue<Action> _posted = new();
     private readonly Func<TimeSpan> _upkeep;
     private readonly Thread _thread;
+    private Thread? _runner;
+    private long _wakesAt;
+    private bool _isHeldUp;
     private bool _isWoken;
     private bool _isStopping;
     private bool _isStarted;
@@ -24,12 +30,16 @@ internal sealed class LibraryThread
         _thread = new Thread(Run) { IsBackground = true, Name = name };
     }
 
-    public bool IsCurrent => Thread.CurrentThread == _thread;
+    /// <summary>True for whoever's turn it is.</summary>
+    public bool IsCurrent => Volatile.Read(ref _runner) == Thread.CurrentThread;
 
     public void Start()
     {
-        _isStarted = true;
-        _thread.Start();
+        lock (_gate)
+        {
+            _isStarted = true;
+            _thread.Start();
+        }
     }
 
     /// <summary>Has it done by this thread, after what was posted before. False once the thread stops.</summary>
@@ -37,15 +47,39 @@ internal sealed class LibraryThread
     {
         lock (_gate)
         {
-            if (_isStopping)
+            return TryPost(action);
+        }
+    }
+
+    /// <summary>
+    /// Does it on the calling thread, with the upkeep after it, when nothing else is being done or waits; else like <see cref="Post"/>. To hand over to another thread
+    /// takes longer than most of what is to be done. False once the thread stops.
+    /// </summary>
+    public bool DoOrPost(Action action)
+    {
+        lock (_gate)
+        {
+            if (_isStopping || !_isStarted || _runner is not null || _posted.Count > 0 || _isWoken)
             {
-                return false;
+                return TryPost(action);
             }
 
-            _posted.Enqueue(action);
-            Monitor.Pulse(_gate);
-            return true;
+            _runner = Thread.CurrentThread;
         }
+
+        KvProcess.Guard(action);
+        var pause = Keep();
+        lock (_gate)
+        {
+            _runner = null;
+            _isWoken |= TimestampAfter(pause) < _wakesAt;
+            if (_isHeldUp || _isWoken || _isStopping || _posted.Count > 0)
+            {
+                Monitor.Pulse(_gate);
+            }
+        }
+
+        return true;
     }
 
     /// <summary>Has the upkeep done soon.</summary>
@@ -79,19 +113,28 @@ internal sealed class LibraryThread
         }
     }
 
+    private bool TryPost(Action action)
+    {
+        if (_isStopping)
+        {
+            return false;
+        }
+
+        _posted.Enqueue(action);
+        Monitor.Pulse(_gate);
+        return true;
+    }
+
     private void Run()
     {
         var pause = TimeSpan.Zero;
         while (true)
         {
-            Action? next = null;
+            Action? next;
             lock (_gate)
             {
-                if (_posted.Count == 0 && !_isStopping && !_isWoken && pause > TimeSpan.Zero)
-                {
-                    Monitor.Wait(_gate, pause);
-                }
-
+                _runner = null;
+                AwaitTurn(TimestampAfter(pause));
                 if (_posted.Count == 0 && _isStopping)
                 {
                     return;
@@ -99,21 +142,51 @@ internal sealed class LibraryThread
 
                 _posted.TryDequeue(out next);
                 _isWoken = next is not null && _isWoken;
+                _runner = _thread;
             }
 
-            pause = next is null ? Keep() : Do(next);
+            if (next is null)
+            {
+                pause = Keep();
+            }
+            else
+            {
+                KvProcess.Guard(next);
+                pause = TimeSpan.Zero;
+            }
         }
     }
 
-    private static TimeSpan Do(Action action)
+    /// <summary>With the lock held: waits until nobody has a turn, and there is something to do or the pause is over.</summary>
+    private void AwaitTurn(long wakesAt)
     {
-        KvProcess.Guard(action);
-        return TimeSpan.Zero;
+        _wakesAt = wakesAt;
+        while (true)
+        {
+            var left = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), wakesAt);
+            var isDue = _posted.Count > 0 || _isStopping || _isWoken || left <= TimeSpan.Zero;
+            _isHeldUp = isDue && _runner is not null;
+            if (isDue && !_isHeldUp)
+            {
+                return;
+            }
+
+            if (_isHeldUp)
+            {
+                Monitor.Wait(_gate);
+            }
+            else
+            {
+                Monitor.Wait(_gate, left);
+            }
+        }
     }
+
+    private static long TimestampAfter(TimeSpan pause) => Stopwatch.GetTimestamp() + (long)(pause.TotalSeconds * Stopwatch.Frequency);
 
     private TimeSpan Keep()
     {
-        var pause = TimeSpan.FromMilliseconds(100);
+        var pause = LongestPause;
         KvProcess.Guard(() => pause = _upkeep());
 
         // A pause of nothing would never let go of the processor.

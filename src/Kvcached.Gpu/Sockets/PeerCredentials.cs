@@ -10,6 +10,9 @@ public readonly record struct PeerCredentials(int ProcessId, uint UserId, uint G
 {
     private const int MostGroups = 65536;
 
+    /// <summary>The effective user of this process.</summary>
+    public static uint OwnUserId => SocketNative.EffectiveUserId();
+
     /// <summary>Asks the kernel who was on the other side when the connection was made. False when the socket isn't connected.</summary>
     public static unsafe bool TryRead(SafeHandle socket, out PeerCredentials peer)
     {

@@ -16,7 +16,7 @@ public sealed class HostOptionsReaderTests
     {
         var options = Read(
             "--gpu", "none:7", "--domain", "blue-1", "--hosts", "3", "--backend=host", "--memory", "1.5GiB", "--port", "0", "--bind", "127.0.0.2",
-            "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--run-dir", "/x",
+            "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--rank-link", "akka", "--run-dir", "/x",
             "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
             "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
@@ -61,11 +61,13 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(0.5, options.Ranks.MaxExtentShare);
         Assert.Equal(9, options.Ranks.MaxWaitingRequestsPerPool);
         Assert.True(options.Ranks.IsCrashSignalHeard);
+        Assert.False(options.Ranks.UsesLocalLanes);
     }
 
     // Each message names the key, the value and what is allowed.
     [Theory]
     [InlineData("gpu", "first", "none:K")]
+    [InlineData("rank-link", "tcp", "local or akka")]
     [InlineData("allow-uid", "1,root", "1000,1001")]
     [InlineData("allow-uid", "4294967295", "1000,1001")]
     [InlineData("max-connections", "0", "1 to 1000000")]

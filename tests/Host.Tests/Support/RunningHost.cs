@@ -12,6 +12,8 @@ namespace Kvcached.Host.Tests.Support;
 public sealed partial class RunningHost : IAsyncDisposable
 {
     private const int SigKill = 9;
+    private const int SigUser1 = 10;
+    private const int SigUser2 = 12;
     private const int SigTerm = 15;
     private const int SigContinue = 18;
     private const int SigStop = 19;
@@ -84,6 +86,23 @@ public sealed partial class RunningHost : IAsyncDisposable
     public void Pause() => Assert.Equal(0, kill(_process.Id, SigStop));
 
     public void Resume() => Assert.Equal(0, kill(_process.Id, SigContinue));
+
+    /// <summary>Its page mapper fails and another begins, where the host was started with <c>--test-crash-signal</c>.</summary>
+    public void FailMapper() => Assert.Equal(0, kill(_process.Id, SigUser1));
+
+    /// <summary>Its lane to the coordinator breaks, where the host was started with <c>--test-crash-signal</c>.</summary>
+    public void CutLane() => Assert.Equal(0, kill(_process.Id, SigUser2));
+
+    /// <summary>Waits until it has said something so many times on stderr.</summary>
+    public async Task HasSaidAsync(string what, int times = 1)
+    {
+        var waited = Stopwatch.StartNew();
+        while (Errors.Split(what).Length - 1 < times)
+        {
+            Assert.True(waited.Elapsed < HostLauncher.Patience, $"The host never said '{what}' {times} times:{Environment.NewLine}{Errors}");
+            await Task.Delay(PollInterval);
+        }
+    }
 
     public async Task<int> WaitForExitAsync()
     {

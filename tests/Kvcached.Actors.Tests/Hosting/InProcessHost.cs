@@ -42,7 +42,9 @@ internal sealed class InProcessHost : IAsyncDisposable
     /// <summary><c>host:port</c> of its Akka.Remote.</summary>
     public string Address => $"127.0.0.1:{Cluster.Get(System).SelfAddress.Port}";
 
-    public static async Task<InProcessHost> StartAsync(int gpu, string runDirectory, params string[] seedHosts)
+    public static Task<InProcessHost> StartAsync(int gpu, string runDirectory, params string[] seedHosts) => StartAsync(gpu, runDirectory, true, seedHosts);
+
+    public static async Task<InProcessHost> StartAsync(int gpu, string runDirectory, bool usesLocalLanes, params string[] seedHosts)
     {
         var memory = new FaultInjectingVirtualMemory(
             new HostVirtualMemory(new HostVirtualMemoryOptions
@@ -61,7 +63,11 @@ internal sealed class InProcessHost : IAsyncDisposable
             .ConfigureLoggers(loggers => loggers.ClearLoggers())
             .AddHocon("akka.cluster.failure-detector.acceptable-heartbeat-pause = 60 s", HoconAddMode.Prepend)
             .AddKvcached(
-                new RankHostOptions { Domain = "test", ExpectedHosts = 2, Port = 0, SeedHosts = seedHosts, RunDirectory = runDirectory }, state));
+                new RankHostOptions
+                {
+                    Domain = "test", ExpectedHosts = 2, Port = 0, SeedHosts = seedHosts, RunDirectory = runDirectory, UsesLocalLanes = usesLocalLanes,
+                },
+                state));
         var host = new InProcessHost(services.BuildServiceProvider(), lifetime, memory, state, descriptors);
         foreach (var service in host._services.GetServices<IHostedService>())
         {

@@ -7,8 +7,14 @@ using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Tests.Hosting;
 
+/// <summary>As <see cref="TwoHostSpecs"/>, the coordinator reaching the other host by a lane.</summary>
+public sealed class TwoHostsByLaneSpecs() : TwoHostSpecs(usesLocalLanes: true);
+
+/// <summary>As <see cref="TwoHostSpecs"/>, everything going by Akka.Remote.</summary>
+public sealed class TwoHostsByRemoteSpecs() : TwoHostSpecs(usesLocalLanes: false);
+
 /// <summary>Two hosts and an engine, each with an actor system of its own, over real sockets.</summary>
-public sealed class TwoHostSpecs : IAsyncLifetime
+public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("kvcached-hosts-").FullName;
     private InProcessHost _first = null!;
@@ -16,8 +22,8 @@ public sealed class TwoHostSpecs : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _first = await InProcessHost.StartAsync(0, _directory);
-        _second = await InProcessHost.StartAsync(1, _directory, _first.Address);
+        _first = await InProcessHost.StartAsync(0, _directory, usesLocalLanes);
+        _second = await InProcessHost.StartAsync(1, _directory, usesLocalLanes, _first.Address);
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         await _second.WaitForHostsAsync(2, timeout.Token);
     }

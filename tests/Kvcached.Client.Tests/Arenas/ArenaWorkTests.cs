@@ -71,7 +71,8 @@ public sealed class ArenaWorkTests : IDisposable
             Assert.Equal(LayoutDigest.Empty, done.Digest);
             Assert.Empty(done.Stuck);
             Assert.Equal((0, 0), (_driver.Live.MappingCount, _driver.Live.HandleCount));
-            Assert.Empty(_work.All);
+            Assert.Empty(_work.Held);
+            Assert.Empty(_work.Unlisted);
         }
 
         _driver.Heal();
