@@ -32,6 +32,11 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
     /// <returns>Why the host must not start, or null.</returns>
     public string? Recover(KvcachedHostOptions options)
     {
+        if (Rank.Policies.Keep(PolicyFile.In(options.Ranks.RunDirectory, options.Ranks.Domain, pages.Gpu)) is { } unreadable)
+        {
+            HostProcess.Complain(unreadable);
+        }
+
         var holders = AttachedProcessFile.In(options.Ranks.RunDirectory, options.Ranks.Domain, pages.Gpu);
         var sentences = Rank.Recover(holders, options.Ranks.ReattachWindow, TimeProvider.System, out var problem);
         foreach (var said in sentences)

@@ -20,6 +20,8 @@ internal sealed class DomainMeters
 
     public long Revokes { get; set; }
 
+    public long Shrinks { get; set; }
+
     public long DigestMismatches { get; set; }
 
     public long Quarantines { get; set; }

@@ -24,7 +24,9 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<GpuId, (IRankLink Link, IActorRef Mapper, HostIncarnation Incarnation)> _links = [];
     private readonly Dictionary<SessionId, IActorRef> _engines = [];
+    private readonly Dictionary<long, IActorRef> _operators = [];
     private DomainState? _domain;
+    private long _lastTicket;
     private Epoch _seen;
 
     public PoolCoordinator(CoordinatorSettings settings, EpochStore epochs, TimeProvider time)
@@ -109,6 +111,12 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
             case RankProtocol.EpochRefused refused:
                 domain.EpochRefused(Now, refused);
                 return true;
+            case RankProtocol.PoliciesKept kept:
+                domain.PoliciesKept(Now, kept);
+                return true;
+            case OperatorProtocol.ICommand command:
+                HandleOperator(domain, command);
+                return true;
             case DomainProtocol.DescribeDomain:
                 Sender.Tell(domain.Describe(), Self);
                 return true;
@@ -153,6 +161,26 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
                 break;
             case EngineProtocol.SessionDied died:
                 domain.SessionDied(Now, died.Session);
+                break;
+        }
+    }
+
+    private void HandleOperator(DomainState domain, OperatorProtocol.ICommand command)
+    {
+        if (command is OperatorProtocol.ReadEvents read)
+        {
+            Sender.Tell(domain.ReadEvents(Now, read), Self);
+            return;
+        }
+
+        _operators.Add(++_lastTicket, Sender);
+        switch (command)
+        {
+            case OperatorProtocol.ChangePolicy change:
+                domain.ChangePolicy(Now, _lastTicket, change);
+                break;
+            case OperatorProtocol.TrimPool trim:
+                domain.TrimPool(Now, _lastTicket, trim);
                 break;
         }
     }
@@ -232,9 +260,21 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         }
     }
 
+    void ICoordinatorPort.ToOperator(long ticket, OperatorProtocol.IReply reply)
+    {
+        if (_operators.Remove(ticket, out var caller))
+        {
+            caller.Tell(reply, Self);
+        }
+    }
+
     void ICoordinatorPort.ForgetEngine(SessionId session) => _engines.Remove(session);
 
-    void ICoordinatorPort.Warn(string what) => _log.Warning("{What}", what);
+    void ICoordinatorPort.Warn(string what)
+    {
+        _log.Warning("{What}", what);
+        _domain?.NoteWarning(what);
+    }
 
     void ICoordinatorPort.StepDown(Epoch newer)
     {
@@ -246,6 +286,7 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
         // What this one had decided is void. If it is still the domain's coordinator, it takes over again above the newer epoch.
         _log.Warning("Stepping down from {Epoch}: a rank follows {Newer}", _domain.Epoch, newer);
         _domain = null;
+        _operators.Clear();
         _seen = newer;
         Timers.StartSingleTimer(nameof(TakeOver), TakeOver.Instance, StepDownPause);
     }
