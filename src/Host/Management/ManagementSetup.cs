@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Hosting;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Metrics;
 using Kvcached.Host.Options;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -16,6 +17,7 @@ internal static class ManagementSetup
         services.AddSingleton(token);
         services.AddSingleton(TimeProvider.System);
         services.AddManagementDocument();
+        services.AddHostMetrics(options);
         services.AddSingleton(new LocalGpuReader(pool));
         services.AddSingleton(provider => new ClusterReader(provider.GetRequiredService<ActorSystem>(), options.Ranks.Domain));
         services.AddSingleton(provider => new DomainReader(provider.GetRequiredService<ActorRegistry>(), options));
@@ -42,6 +44,7 @@ internal static class ManagementSetup
         app.UseMiddleware<FaultGuard>();
         app.UseMiddleware<LoopbackHostFilter>(options.Ranks.BindAddress);
         app.UseMiddleware<ChangeGuard>();
+        app.UseHostMetrics();
         app.UseRouting();
         app.MapHealthEndpoints();
         app.MapClusterEndpoints();

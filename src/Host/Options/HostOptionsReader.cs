@@ -36,6 +36,7 @@ internal static class HostOptionsReader
             Gateway = ReadGateway(read, host.Gateway),
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
+            OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
             Pages = ReadPages(read, host.Pages),
             Ranks = ReadRanks(read, ranks),
         };
@@ -154,6 +155,9 @@ internal static class HostOptionsReader
 
     private static bool IsDomainName(string text) =>
         text.Length is >= 1 and <= 32 && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
+
+    private static Uri? TryParseEndpoint(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https" ? url : null;
 
     private static string? TryParseAddress(string text)
     {

@@ -93,7 +93,7 @@ internal sealed partial class DomainState
 
     private void Refuse(EngineProtocol.IRequest request, Refusal refusal)
     {
-        Meters.Refusals++;
+        Meters.Refused(refusal.Reason);
         Answer(new EngineProtocol.RequestRefused(request.Session, request.Request, refusal));
     }
 

@@ -3,6 +3,7 @@ using Akka.Cluster;
 using Akka.Event;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Ranks;
+using Kvcached.Actors.Telemetry;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
@@ -189,6 +190,7 @@ internal sealed class PoolCoordinator : UntypedActor, IWithTimers, ICoordinatorP
     {
         var uid = Cluster.Get(Context.System).SelfUniqueAddress.Uid;
         var epoch = _epochs.TakeNext(uid, _seen);
+        KvcachedMeter.TakeOvers.Add(1);
         _domain = new DomainState(epoch, _settings, this, Now);
         _log.Info("Coordinating domain {Domain} in {Epoch}", _settings.Domain, epoch);
     }
