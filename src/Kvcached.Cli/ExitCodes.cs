@@ -15,12 +15,19 @@ internal static class ExitCodes
     /// <summary>The host answered that it can't; the message is its own.</summary>
     public const int Refused = 4;
 
+    /// <summary>A limit is in force, and the pool holds more than it: it is being shrunk.</summary>
+    public const int Deferred = 5;
+
+    /// <summary>What was looked at isn't as it should be: a plan doesn't fit, or a check found something.</summary>
+    public const int Unfit = 6;
+
     public static int Report(Exception exception, ITypeResolver? resolver)
     {
         var (code, message) = exception switch
         {
             HostUnreachableException => (Unreachable, exception.Message),
             HostRefusedException => (Refused, exception.Message),
+            UsageException => (Usage, exception.Message),
             CommandAppException => (Usage, $"{exception.Message.TrimEnd('.')}; kvctl --help lists commands and options."),
             _ => (Failed, exception.Message),
         };

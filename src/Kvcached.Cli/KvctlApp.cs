@@ -6,6 +6,10 @@ namespace Kvcached.Cli;
 /// <summary>The commands of <c>kvctl</c>.</summary>
 internal static class KvctlApp
 {
+    /// <summary>All commands that are shown, for completion.</summary>
+    public static IReadOnlyList<string> CommandNames { get; } =
+        ["list", "gpus", "cluster", "limit", "limit-percent", "trim", "top", "watch", "explain", "plan", "doctor", "completion"];
+
     public static CommandApp Create()
     {
         var app = new CommandApp();
@@ -18,6 +22,18 @@ internal static class KvctlApp
             config.AddCommand<ListCommand>("list").WithDescription("Lists the pools of the domain.").WithExample("list", "--json");
             config.AddCommand<GpusCommand>("gpus").WithDescription("Lists the GPUs of the domain and what they lend.");
             config.AddCommand<ClusterCommand>("cluster").WithDescription("Lists the hosts of the domain's cluster.");
+            config.AddCommand<LimitCommand>("limit").WithDescription("Changes a pool's limit, floor or weight. Ends with 5 while the pool holds more than its limit.")
+                .WithExample("limit", "conv", "20GiB").WithExample("limit", "conv", "50%", "--floor", "2GiB", "--weight", "3");
+            config.AddCommand<LimitPercentCommand>("limit-percent").WithDescription("As limit, with a number of percents of what each GPU lends.")
+                .WithExample("limit-percent", "conv", "50");
+            config.AddCommand<TrimCommand>("trim").WithDescription("Has a pool give up what it has mapped and doesn't use.").WithExample("trim", "conv", "2GiB");
+            config.AddCommand<TopCommand>("top").WithAlias("kvtop").WithDescription("Shows GPUs and pools as they change.");
+            config.AddCommand<WatchCommand>("watch").WithDescription("Prints what happens in the domain.").WithExample("watch", "conv");
+            config.AddCommand<ExplainCommand>("explain").WithDescription("Says where each GPU's memory is.");
+            config.AddCommand<PlanCommand>("plan").WithDescription("Says whether models fit before they are started. Ends with 6 when they don't.").WithExample("plan", "models.yaml");
+            config.AddCommand<DoctorCommand>("doctor").WithDescription("Checks the machine, its hosts and their cluster, and says what to fix. Ends with 6 when something is wrong.");
+            config.AddCommand<CompletionCommand>("completion").WithDescription("Prints a completion script for a shell.").WithExample("completion", "bash");
+            config.AddCommand<NamesCommand>("names").IsHidden();
         });
         return app;
     }

@@ -26,6 +26,10 @@ internal sealed class RecordingPort : ICoordinatorPort
 
     public void ToEngine(SessionId session, EngineProtocol.IMessage message) => LastAnswer = message;
 
+    public void ToOperator(long ticket, OperatorProtocol.IReply reply)
+    {
+    }
+
     public void ForgetEngine(SessionId session)
     {
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Contracts;
@@ -25,7 +26,20 @@ internal static class DomainViews
         pool.Seq, pool.Digest)
     {
         Awaited = pool.Awaited,
+        Revision = pool.Revision,
+        OnGpus = OnGpus(pool.OnGpus),
     };
+
+    public static LimitOutcomeView Outcome(OperatorProtocol.PolicyChanged changed) => new(
+        changed.Pool.ToString(), changed.Name, changed.Outcome.ToString().ToLowerInvariant(), changed.Revision,
+        changed.Policy?.Limit.ToString() ?? string.Empty, changed.Policy?.Floor.ToString() ?? string.Empty, changed.Policy?.Weight ?? 0,
+        changed.KeptByHosts, changed.HostCount, OnGpus(changed.OnGpus));
+
+    private static IReadOnlyList<PoolOnGpuView> OnGpus(ImmutableArray<DomainProtocol.PoolOnGpu> accounts) =>
+    [
+        .. accounts.Select(on => new PoolOnGpuView(
+            on.Gpu.Value, on.LimitBytes, on.FloorBytes, on.ShareBytes, on.UsedBytes, on.WarmBytes, on.ReservedBytes, on.QuarantinedBytes)),
+    ];
 
     private static CountersView Counters(DomainProtocol.DomainCounters counters) => new(
         counters.Decisions, counters.Maps, counters.Unmaps, counters.Aborts, counters.Refusals, counters.Revokes,

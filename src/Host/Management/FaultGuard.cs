@@ -8,10 +8,20 @@ internal sealed partial class FaultGuard(RequestDelegate next, ILogger<FaultGuar
         try
         {
             await next(context);
+            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status405MethodNotAllowed or StatusCodes.Status415UnsupportedMediaType } response)
+            {
+                // Routing says so without a word.
+                await ProblemMapping.WrongRequest(response.StatusCode, context.Request.Method, context.Request.Path).ExecuteAsync(context);
+            }
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The caller has gone; nobody is left to answer.
+        }
+        catch (BadHttpRequestException exception) when (!context.Response.HasStarted)
+        {
+            // Too long, too slow or cut off: the server says which.
+            await ProblemMapping.BrokenRequest(exception.StatusCode, exception.Message).ExecuteAsync(context);
         }
         catch (Exception exception) when (!context.Response.HasStarted)
         {

@@ -14,5 +14,5 @@ internal static class GpuEndpoints
                 : Results.Json(
                     [.. description.Gpus.Select(gpu => DomainViews.Gpu(gpu, gpu.Gpu == local.Gpu ? local.Read() : null))],
                     ManagementJsonContext.Default.GpuViewArray);
-        });
+        }).WithSummary("The domain's GPUs.").Produces<GpuView[]>().ProducesProblems(503);
 }

@@ -13,8 +13,10 @@ internal static class HealthEndpoints
 
     public static void MapHealthEndpoints(this IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/alive", () => Results.Json(new HealthView(Alive, []), ManagementJsonContext.Default.HealthView));
-        routes.MapGet("/ready", GetReadyAsync);
+        routes.MapGet("/alive", () => Results.Json(new HealthView(Alive, []), ManagementJsonContext.Default.HealthView))
+            .WithSummary("Whether the process works.").Produces<HealthView>();
+        routes.MapGet("/ready", GetReadyAsync)
+            .WithSummary("Whether the host serves, and if not, why.").Produces<HealthView>().Produces<HealthView>(StatusCodes.Status503ServiceUnavailable);
     }
 
     private static async Task<IResult> GetReadyAsync(

@@ -13,7 +13,7 @@ internal static class PoolEndpoints
             return answer.IsAbsent(out var description)
                 ? ProblemMapping.CoordinatorUnreachable(answer.Problem)
                 : Results.Json(DomainViews.Pools(description), ManagementJsonContext.Default.PoolsView);
-        });
+        }).WithSummary("The domain's pools, its coordinator's epoch, and what was decided.").Produces<PoolsView>().ProducesProblems(503);
 
         routes.MapGet("/pools/{pool}", async (string pool, DomainReader domain, CancellationToken cancellation) =>
         {
@@ -28,6 +28,6 @@ internal static class PoolEndpoints
             return found is null
                 ? ProblemMapping.PoolNotFound(pool)
                 : Results.Json(found, ManagementJsonContext.Default.PoolView);
-        });
+        }).WithSummary("One pool, by its id or name.").Produces<PoolView>().ProducesProblems(404, 503);
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Kvcached.Actors.Hosting;
+using Kvcached.Core.Sharing;
 using Kvcached.Core.Units;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
@@ -28,13 +29,14 @@ internal static class HostOptionsReader
         {
             Gpu = read.Parsed(HostSettingCatalog.Gpu, host.Gpu, GpuChoice.TryParse, $"auto, a UUID (GPU-…), an index from 0 to 255, none, or none:K with K from 0 to {GpuChoice.MaxHostMemoryIndex}"),
             Backend = read.Parsed<BackendChoice?>(Backend, host.Backend, TryParseBackend, "auto, cuda or host")!.Value,
-            MemoryBytes = read.Parsed<MemoryAmount>(Memory, new MemoryAmount(null), TryParseMemory, $"auto, or {ByteSize.Format(MinMemoryBytes)} to {ByteSize.Format(MaxMemoryBytes)}, such as 40GiB").Bytes,
+            MemoryBytes = read.Parsed<LentMemory>(Memory, new LentMemory(null), TryParseMemory, $"auto, or {ByteSize.Format(MinMemoryBytes)} to {ByteSize.Format(MaxMemoryBytes)}, such as 40GiB").Bytes,
             ManagementPort = read.Integer(ManagementPort, host.ManagementPort, 0, IPEndPoint.MaxPort),
             AkkaManagementPort = read.Text(AkkaManagementPort) is null or "off" ? null : read.Integer(AkkaManagementPort, 0, 0, IPEndPoint.MaxPort, " or off"),
             RunDirectory = read.Parsed<string?>(HostSettingCatalog.RunDirectory, null, text => IsPlainPath(text) ? text : null, "a path without quotes, backslashes and control characters") is { Length: > 0 } path ? path : null,
             Gateway = ReadGateway(read, host.Gateway),
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
+            OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
             Pages = ReadPages(read, host.Pages),
             Ranks = ReadRanks(read, ranks),
         };
@@ -74,6 +76,8 @@ internal static class HostOptionsReader
         RevokeDeadline = read.Time(RevokeDeadline, defaults.RevokeDeadline, TimeSpan.FromMilliseconds(10), Minute),
         ShrinkDeadline = read.Time(ShrinkDeadline, defaults.ShrinkDeadline, TimeSpan.FromMilliseconds(10), Minute, isZeroAllowed: true),
         ShrinkPause = read.Time(ShrinkPause, defaults.ShrinkPause, TimeSpan.FromMilliseconds(100), Hour),
+        SharingPolicy = read.Parsed(
+            HostSettingCatalog.SharingPolicy, defaults.SharingPolicy, text => SharingPolicies.TryFind(text, out var policy) ? policy.Name : null, string.Join(" or ", SharingPolicies.All.Select(policy => policy.Name))),
         ReturnDeadline = read.Time(ReturnDeadline, defaults.ReturnDeadline, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(10)),
         RecoveryDeadline = read.Time(RecoveryDeadline, defaults.RecoveryDeadline, TimeSpan.FromSeconds(1), Hour),
         WorkerDeadline = read.Time(WorkerDeadline, defaults.WorkerDeadline, TimeSpan.FromMilliseconds(10), Minute),
@@ -130,14 +134,14 @@ internal static class HostOptionsReader
         _ => null,
     };
 
-    private static MemoryAmount? TryParseMemory(string text)
+    private static LentMemory? TryParseMemory(string text)
     {
         if (text is "auto")
         {
-            return new MemoryAmount(null);
+            return new LentMemory(null);
         }
 
-        return ByteSize.TryParse(text, out var bytes) && bytes is >= MinMemoryBytes and <= MaxMemoryBytes ? new MemoryAmount(bytes) : null;
+        return ByteSize.TryParse(text, out var bytes) && bytes is >= MinMemoryBytes and <= MaxMemoryBytes ? new LentMemory(bytes) : null;
     }
 
     private static long? TryParseKept(string text)
@@ -152,6 +156,9 @@ internal static class HostOptionsReader
 
     private static bool IsDomainName(string text) =>
         text.Length is >= 1 and <= 32 && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
+
+    private static Uri? TryParseEndpoint(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https" ? url : null;
 
     private static string? TryParseAddress(string text)
     {
@@ -185,5 +192,5 @@ internal static class HostOptionsReader
     private static string? EmptyIsNull(string? text) => string.IsNullOrEmpty(text) ? null : text;
 
     /// <param name="Bytes">The amount; null = automatic.</param>
-    private sealed record MemoryAmount(long? Bytes);
+    private sealed record LentMemory(long? Bytes);
 }

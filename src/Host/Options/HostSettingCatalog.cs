@@ -26,11 +26,13 @@ internal static class HostSettingCatalog
     public const string CopierCallTimeout = "copier-call-timeout";
     public const string JoinTimeout = "join-timeout";
     public const string ManagementAskTimeout = "management-ask-timeout";
+    public const string OtlpEndpoint = "otlp-endpoint";
     public const string DecisionDeadline = "decision-deadline";
     public const string SessionLease = "session-lease";
     public const string RevokeDeadline = "revoke-deadline";
     public const string ShrinkDeadline = "shrink-deadline";
     public const string ShrinkPause = "shrink-pause";
+    public const string SharingPolicy = "sharing-policy";
     public const string ReturnDeadline = "return-deadline";
     public const string RecoveryDeadline = "recovery-deadline";
     public const string WorkerDeadline = "worker-deadline";
@@ -71,11 +73,13 @@ internal static class HostSettingCatalog
         new(CopierCallTimeout, "TIME", "how long one call of the copier may take, 100ms to 10m; default 10s"),
         new(JoinTimeout, "TIME", "how long joining the cluster may take, 1s to 1h, 0 = for ever; default 2m"),
         new(ManagementAskTimeout, "TIME", "how long management waits for the coordinator, 50ms to 1m; default 2s"),
+        new(OtlpEndpoint, "URL", "where metrics are pushed by OTLP over gRPC, such as http://127.0.0.1:4317; default none, /metrics is served in any case"),
         new(DecisionDeadline, "TIME", "ranks answer a decision by then, or it is aborted, 50ms to 1m; default 2s"),
         new(SessionLease, "TIME", "a session that isn't renewed for so long ends, 1s to 1h; default 15s"),
         new(RevokeDeadline, "TIME", "an engine answers a revoke by then, 10ms to 1m; default 250ms"),
         new(ShrinkDeadline, "TIME", "a pool above its share that is asked to shrink gives back by then, 10ms to 1m, 0 = none is asked; default 1s"),
         new(ShrinkPause, "TIME", "a pool that didn't shrink when asked is left alone for so long, 100ms to 1h; default 10s"),
+        new(SharingPolicy, "NAME", "who makes room for whom: 'proportional' (weights are proportions) or 'priority' (who has a higher weight takes from those below); the same on all hosts; default proportional"),
         new(ReturnDeadline, "TIME", "an engine that returns extents is answered by then, even when their turn hasn't come, 100ms to 10m; default 10s"),
         new(RecoveryDeadline, "TIME", "a new coordinator gives up a pool when not all its ranks have said by then what they hold, 1s to 1h; default 1m"),
         new(WorkerDeadline, "TIME", "an engine's worker maps or unmaps by then, or the rank answers without it, 10ms to 1m and below decision-deadline; default 1s"),

@@ -35,6 +35,9 @@ internal sealed record KvcachedHostOptions
     /// <summary>How long management waits for the coordinator. Default 2 s.</summary>
     public TimeSpan ManagementAskTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>Where metrics are pushed by OTLP (gRPC); null = nowhere.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
     /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
     public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };
 

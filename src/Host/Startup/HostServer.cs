@@ -76,10 +76,11 @@ internal sealed partial class HostServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            ManagementSetup.Bound(kestrel.Limits);
             kestrel.Listen(ManagementAddress(options), options.ManagementPort);
         });
         builder.Services.AddHostActors(options, userConfig, lasting.Rank);
-        builder.Services.AddManagement(options, lasting.Rank.Pages);
+        builder.Services.AddManagement(options, lasting.Rank.Pages, lasting.Token);
 
         var app = builder.Build();
         app.UseManagement(options);
@@ -130,6 +131,11 @@ internal sealed partial class HostServer : IAsyncDisposable
                 && AkkaManagementListener.Start(system, port).IsFailed(out var conflict, out _akkaManagement))
             {
                 return conflict;
+            }
+
+            if (_lasting.Token.Write(_options.Ranks.RunDirectory, ManagementPort()) is { } unwritten)
+            {
+                return unwritten;
             }
 
             var coordinator = ActorRegistry.For(system).Get<CoordinatorProxy>();

@@ -4,6 +4,7 @@ using Kvcached.Core.Contracts;
 using Kvcached.Core.Sockets;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
+using Kvcached.Host.Management;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Startup;
@@ -28,10 +29,18 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
 
     public KnownPeers Peers { get; } = new();
 
+    /// <summary>What changes through the management HTTP need; the same for all lives, so that callers needn't read it again.</summary>
+    public ManagementToken Token { get; } = new();
+
     /// <summary>Finds out who held memory of the host before this one, if it was killed.</summary>
     /// <returns>Why the host must not start, or null.</returns>
     public string? Recover(KvcachedHostOptions options)
     {
+        if (Rank.Policies.Keep(PolicyFile.In(options.Ranks.RunDirectory, options.Ranks.Domain, pages.Gpu)) is { } unreadable)
+        {
+            HostProcess.Complain(unreadable);
+        }
+
         var holders = AttachedProcessFile.In(options.Ranks.RunDirectory, options.Ranks.Domain, pages.Gpu);
         var sentences = Rank.Recover(holders, options.Ranks.ReattachWindow, TimeProvider.System, out var problem);
         foreach (var said in sentences)
@@ -85,9 +94,16 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
             _hasSaidReady = true;
             Console.Out.WriteLine(ReadyLine.Write(new ReadyEvent(
                 ReadyLine.EventName, pages.Gpu.Value, domain, ports.Cluster, ports.Management, ports.AkkaManagement, Environment.ProcessId, pages.Backend,
-                pages.CapacityBytes, _gateway!.Path)));
+                pages.CapacityBytes, _gateway!.Path)
+            {
+                TokenFile = Token.Path,
+            }));
         }
     }
 
-    public void Dispose() => _gateway?.Dispose();
+    public void Dispose()
+    {
+        _gateway?.Dispose();
+        Token.Dispose();
+    }
 }

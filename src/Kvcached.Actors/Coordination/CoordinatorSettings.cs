@@ -1,3 +1,5 @@
+using Kvcached.Core.Sharing;
+
 namespace Kvcached.Actors.Coordination;
 
 /// <summary>Deadlines and bounds of the coordinator; see <see cref="Hosting.RankHostOptions"/> for what they mean to a user.</summary>
@@ -45,6 +47,9 @@ internal sealed record CoordinatorSettings
 
     /// <summary>A pool that was asked to shrink gives back by then; zero = none is asked.</summary>
     public TimeSpan ShrinkDeadline { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Who makes room for whom.</summary>
+    public ISharingPolicy SharingPolicy { get; init; } = SharingPolicies.Default;
 
     /// <summary>A pool that didn't shrink when asked is left alone for so long.</summary>
     public TimeSpan ShrinkPause { get; init; } = TimeSpan.FromSeconds(10);

@@ -1,3 +1,4 @@
+using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 
@@ -90,6 +91,7 @@ internal sealed partial class DomainState
         }
 
         _pools.Remove(pool.Id);
+        Note(DomainEventKinds.PoolClosed, $"{pool.Id} holds nothing any more", pool);
         if (!IsOwnId(pool.Id))
         {
             _closedPools.Add(pool.Id);

@@ -95,6 +95,7 @@ internal sealed partial class DomainState
         }
 
         var request = waiting.Request;
+        DomainMeters.MapDecided(_now - waiting.ReceivedAt);
         Launch(pool, new Flight
         {
             Decision = new Decision(pool.Id, Epoch, ++pool.Seq, DecisionKind.Map, extents, 0, request.Session, request.Request, request.AckedThrough, EngineStep.None),
@@ -145,6 +146,7 @@ internal sealed partial class DomainState
     private void Launch(PoolState pool, Flight flight)
     {
         pool.Flight = flight;
+        flight.StartedAt = _now;
         pool.Log.Append(flight.Decision, flight.Expected);
         Meters.Decisions++;
         var command = new RankProtocol.Decide(flight.Decision);
@@ -215,6 +217,7 @@ internal sealed partial class DomainState
     private void TakeAnswer(PoolState pool, int rank, DecisionAnswer answer, DecisionLog.Entry entry)
     {
         pool.Progress[rank].Answered(answer.Seq);
+        DomainMeters.RankAnswered(answer.DriverMicroseconds);
         var flight = pool.Flight;
         var isInFlight = flight is not null && flight.Decision.Seq == answer.Seq;
         if (answer.Outcome == DecisionOutcome.Refused)
@@ -268,7 +271,7 @@ internal sealed partial class DomainState
                 pool.Unconfirmed.Add(flight.Decision.Extents);
             }
 
-            Meters.MapGranted(_now - allocation.ReceivedAt);
+            Meters.MapGranted(_now - allocation.ReceivedAt, _now - flight.StartedAt);
             Answer(new EngineProtocol.PagesAllocated(allocation.Request.Session, allocation.Request.Request, pool.Id, flight.Decision.Extents));
         }
         else if (flight.Free is { } free)

@@ -59,6 +59,8 @@ internal sealed partial class DomainState
     private DomainProtocol.PoolDescription DescribePool(PoolState pool)
     {
         ImmutableArray<Core.Paging.Extent> mapped = [.. pool.Table.Enumerate()];
+        var onGpus = DescribeOnGpus(pool);
+        var policy = _policies.Find(pool.Spec.Name);
         ImmutableArray<Core.Paging.Extent> warm = [.. pool.Warm.Select(w => w.Extent).Where(e => pool.Holds(e))];
         return new DomainProtocol.PoolDescription(
             pool.Id, pool.Spec.Name,
@@ -67,10 +69,30 @@ internal sealed partial class DomainState
             mapped.Sum(e => e.PageCount), pool.Spec.Geometry.VirtualPageCounts.Sum(count => (long)count), mapped.Length,
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, mapped))],
             [.. Enumerable.Range(0, pool.RankCount).Select(r => pool.BytesOn(r, warm))],
-            pool.Spec.LimitBytes, pool.Spec.FloorBytes, pool.Spec.Weight, pool.Seq, pool.Table.Digest.ToString())
+            onGpus.IsEmpty ? pool.Spec.LimitBytes : onGpus.Min(g => g.LimitBytes), onGpus.IsEmpty ? pool.Spec.FloorBytes : onGpus.Min(g => g.FloorBytes),
+            policy is { Weight: > 0 } ? policy.Weight : pool.Spec.Weight, pool.Seq, pool.Table.Digest.ToString())
         {
             Awaited = DescribeAwaited(pool),
+            Revision = policy?.Revision ?? 0,
+            OnGpus = onGpus,
         };
+    }
+
+    private ImmutableArray<DomainProtocol.PoolOnGpu> DescribeOnGpus(PoolState pool)
+    {
+        ImmutableArray<Core.Paging.Extent> warm = [.. pool.Warm.Select(w => w.Extent).Where(e => pool.Holds(e))];
+        var described = ImmutableArray.CreateBuilder<DomainProtocol.PoolOnGpu>(pool.RankCount);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            if (_ranks.TryGetValue(pool.Gpus[rank], out var view) && view.Ledger.TryFind(pool.Id, out var entry))
+            {
+                described.Add(new DomainProtocol.PoolOnGpu(
+                    view.Gpu, entry.LimitBytes, entry.FloorBytes, _settings.SharingPolicy.ShareBytes(view.Ledger, entry), entry.UsedBytes,
+                    pool.BytesOn(rank, warm), entry.ReservedBytes, entry.QuarantinedBytes));
+            }
+        }
+
+        return described.ToImmutable();
     }
 
     /// <summary>What a pool waits for that grants nothing; empty for others.</summary>

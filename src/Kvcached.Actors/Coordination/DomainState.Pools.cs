@@ -48,6 +48,7 @@ internal sealed partial class DomainState
             else if (pool.PhaseAwaiting.Remove(rank) && pool.PhaseAwaiting.Count == 0)
             {
                 pool.Phase = PoolPhase.Ready;
+                Note(DomainEventKinds.PoolOpened, $"by {NameOfEngine(pool.Owner)}, as {pool.Id} on {string.Join(", ", pool.Gpus)}", pool);
                 if (pool.Opener is { } opener)
                 {
                     pool.Opener = null;
@@ -109,8 +110,8 @@ internal sealed partial class DomainState
         foreach (var gpu in spec.Geometry.Ranks.Select(r => r.Gpu).Order())
         {
             var view = _ranks[gpu];
-            var limit = EffectiveLimit(spec, view);
-            if (!view.Ledger.TryAdmit(NextPoolId, limit, spec.FloorBytes, spec.Weight, out var refusal))
+            var terms = TermsOf(spec, view);
+            if (!view.Ledger.TryAdmit(NextPoolId, terms.LimitBytes, terms.FloorBytes, terms.Weight, out var refusal))
             {
                 foreach (var earlier in admitted)
                 {
@@ -193,9 +194,6 @@ internal sealed partial class DomainState
 
     private static bool IsPoolName(string? name) =>
         name is { Length: >= 1 and <= 64 } && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_');
-
-    private static long EffectiveLimit(PoolSpec spec, RankView view) =>
-        spec.LimitBytes == 0 ? view.Ledger.CapacityBytes : Math.Min(spec.LimitBytes, view.Ledger.CapacityBytes);
 
     private string NameOfEngine(SessionId owner) => _sessions.TryGetValue(owner, out var session) ? $"engine '{session.EngineName}'" : "no engine";
 

@@ -60,6 +60,7 @@ internal sealed partial class DomainState
 
         _ranks[registration.Gpu] = new RankView(registration, address);
         _ranksVersion++;
+        Note(DomainEventKinds.HostJoined, $"{registration.DeviceName}, at {address}", gpu: registration.Gpu);
         if (!registration.IsRecovering)
         {
             _port.ToRank(registration.Gpu, new RankProtocol.ReportRank(Epoch));
@@ -83,6 +84,8 @@ internal sealed partial class DomainState
 
         view.HasReported = true;
         _ranksVersion++;
+
+        var policies = _policies.Merge(report.Policies);
 
         // Nobody is served from what isn't on the accounts yet.
         _isServingWaiters = true;
@@ -110,6 +113,7 @@ internal sealed partial class DomainState
             Pump(pool);
         }
 
+        FollowMergedPolicies(policies);
         MemoryWasFreed();
     }
 
@@ -137,7 +141,9 @@ internal sealed partial class DomainState
         }
 
         _port.Warn($"{gpu} ({incarnation}) is lost: {why}");
+        Note(DomainEventKinds.HostLost, why, gpu: gpu);
         _ranks.Remove(gpu);
+        _keepers.Remove(gpu);
         _ranksVersion++;
         foreach (var pool in _pools.Values.Where(p => p.RankOf(gpu) >= 0).ToArray())
         {
@@ -219,7 +225,7 @@ internal sealed partial class DomainState
             if (views[rank] is { } view)
             {
                 var bytesPerPageId = pool.Layouts[rank].ShapeOf(group).BytesPerPageId;
-                order = Math.Min(order, ExtentCap.LargestOrder(EffectiveLimit(pool.Spec, view), bytesPerPageId, _settings.ExtentShareDivisor));
+                order = Math.Min(order, ExtentCap.LargestOrder(TermsOf(pool.Spec, view).LimitBytes, bytesPerPageId, _settings.ExtentShareDivisor));
             }
         }
 

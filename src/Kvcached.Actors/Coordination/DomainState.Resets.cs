@@ -72,7 +72,8 @@ internal sealed partial class DomainState
         SetWorker(pool, rank, report.Worker);
         Extent[] held = [.. report.Entries.Select(e => e.Extent), .. report.Quarantined.IsDefault ? [] : report.Quarantined];
         view.Ledger.Forget(pool.Id);
-        if (view.Ledger.TryAdmit(pool.Id, EffectiveLimit(pool.Spec, view), pool.Spec.FloorBytes, pool.Spec.Weight, out _))
+        var terms = TermsOf(pool.Spec, view);
+        if (view.Ledger.TryAdmit(pool.Id, terms.LimitBytes, terms.FloorBytes, terms.Weight, out _))
         {
             view.Ledger.TryRestore(pool.Id, 0, pool.BytesOn(rank, [.. held.Distinct()]), out _);
         }

@@ -12,7 +12,11 @@ internal sealed partial class DomainState
     private readonly Dictionary<long, Revoke> _revokes = [];
     private long _lastRevokeId;
 
-    private sealed record Revoke(long Id, PoolState Pool, ImmutableArray<Extent> Extents, TimeSpan DeadlineAt);
+    private sealed record Revoke(long Id, PoolState Pool, ImmutableArray<Extent> Extents, TimeSpan DeadlineAt)
+    {
+        /// <summary>The operator who had the pool trimmed; 0 = it is for another pool, or for a limit.</summary>
+        public long Ticket { get; init; }
+    }
 
     /// <summary>An engine says which of the extents asked back it gave up.</summary>
     public void RevokeAnswered(TimeSpan now, EngineProtocol.RevokeAnswered answer)
@@ -38,6 +42,7 @@ internal sealed partial class DomainState
         {
             _revokes.Remove(revoke.Id);
             pool.Warm = pool.Warm.RemoveAll(w => revoke.Extents.Contains(w.Extent));
+            AnswerTrim(revoke, answer.GivenUp.IsDefault ? [] : answer.GivenUp);
         }
 
         Pump(pool);
@@ -185,6 +190,7 @@ internal sealed partial class DomainState
             _revokes.Remove(revoke.Id);
             revoke.Pool.Warm = [];
             PauseShrinking(revoke.Pool);
+            AnswerTrim(revoke, []);
         }
 
         if (expired.Length > 0)
@@ -199,6 +205,7 @@ internal sealed partial class DomainState
         foreach (var revoke in _revokes.Values.Where(r => ReferenceEquals(r.Pool, pool)).ToArray())
         {
             _revokes.Remove(revoke.Id);
+            AnswerTrim(revoke, []);
         }
     }
 }

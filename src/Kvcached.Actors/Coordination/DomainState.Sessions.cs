@@ -85,7 +85,7 @@ internal sealed partial class DomainState
 
         if (!_sessions.TryGetValue(request.Session, out var session))
         {
-            Meters.Refusals++;
+            Meters.Refused(RefusalReason.UnknownSession);
             _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
                 RefusalReason.UnknownSession, $"{request.Session} isn't open here: it was never opened, was closed, or its lease ended. Open a new session.")));
             return;
@@ -99,12 +99,12 @@ internal sealed partial class DomainState
             case SessionState.Verdict.Pending:
                 return;
             case SessionState.Verdict.Reused:
-                Meters.Refusals++;
+                Meters.Refused(RefusalReason.RequestIdReused);
                 _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
                     RefusalReason.RequestIdReused, $"{request.Request} of {request.Session} was used before, for something else, or its answer was acknowledged. Use a new id.")));
                 return;
             case SessionState.Verdict.TooMany:
-                Meters.Refusals++;
+                Meters.Refused(RefusalReason.Busy);
                 _port.ToEngine(request.Session, new EngineProtocol.RequestRefused(request.Session, request.Request, new Refusal(
                     RefusalReason.Busy, $"{_settings.MaxUnackedAnswersPerSession} answers of {request.Session} wait to be acknowledged. Raise AckedThrough.")));
                 return;

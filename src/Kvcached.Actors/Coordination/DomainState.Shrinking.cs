@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Kvcached.Actors.Protocols;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
@@ -45,7 +46,7 @@ internal sealed partial class DomainState
             }
         }
 
-        var plan = ShrinkPlan.Choose(missingBytes, pool.Id, requestedBytes, candidates, _ranks[gpu].Ledger);
+        var plan = ShrinkPlan.Choose(missingBytes, pool.Id, requestedBytes, candidates, _ranks[gpu].Ledger, _settings.SharingPolicy);
         shrinks.AddRange(plan.Shares.Select(share => (_pools[share.Pool], gpu, share.ByteCount)));
         return plan.MissingBytes == 0;
     }
@@ -64,6 +65,8 @@ internal sealed partial class DomainState
 
             var shrink = new Shrink(++_lastRevokeId, holder, missing, Min(_now + _settings.ShrinkDeadline, requestDeadlineAt));
             _shrinks.Add(shrink.Id, shrink);
+            Meters.Shrinks++;
+            Note(DomainEventKinds.ShrinkRequested, $"asked for {Core.Units.ByteSize.Format(missing.Max())} on {string.Join(", ", group.Select(s => s.Gpu))}", holder);
             _port.ToEngine(holder.Owner, new EngineProtocol.ShrinkRequested(
                 holder.Owner, holder.Id, shrink.Id, [.. group.Select(s => new GpuBytes(s.Gpu, s.ByteCount))], shrink.DeadlineAt - _now));
         }

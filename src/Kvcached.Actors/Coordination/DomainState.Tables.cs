@@ -1,6 +1,8 @@
+using System.Diagnostics.CodeAnalysis;
 using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Coordination;
 
@@ -245,7 +247,7 @@ internal sealed partial class DomainState
         var view = _ranks[pool.Gpus[rank]];
         var used = pool.BytesOn(rank, [.. pool.Table.Enumerate()]);
         var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank))]);
-        if (!view.Ledger.TryAdmit(pool.Id, EffectiveLimit(pool.Spec, view), pool.Spec.FloorBytes, pool.Spec.Weight, out var refusal)
+        if (!TryReadmit(pool, view, out var refusal)
             || !view.Ledger.TryRestore(pool.Id, used, quarantined, out refusal))
         {
             Withdraw(pool, $"{view.Gpu} can't account for it: {refusal}");
@@ -253,6 +255,20 @@ internal sealed partial class DomainState
         }
 
         return true;
+    }
+
+    /// <summary>A floor that no longer fits, on a host that lends less than before, is no reason to lose what is mapped.</summary>
+    private bool TryReadmit(PoolState pool, RankView view, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        var terms = TermsOf(pool.Spec, view);
+        pool.IsAboveLimit = true;
+        if (view.Ledger.TryAdmit(pool.Id, terms.LimitBytes, terms.FloorBytes, terms.Weight, out refusal))
+        {
+            return true;
+        }
+
+        _port.Warn($"The floor of pool '{pool.Spec.Name}' isn't kept for it any more: {refusal}");
+        return view.Ledger.TryAdmit(pool.Id, Math.Max(0, terms.LimitBytes), 0, terms.Weight, out refusal);
     }
 
     private void AdoptSession(RankPoolReport report)

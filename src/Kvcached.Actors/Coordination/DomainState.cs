@@ -1,3 +1,4 @@
+using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
@@ -40,6 +41,7 @@ internal sealed partial class DomainState
 
         // So that an answer to a revoke of an earlier coordinator never passes for one to ours.
         _lastRevokeId = epoch.Counter << 24;
+        Note(DomainEventKinds.CoordinatorStarted, $"coordinates in {epoch}");
     }
 
     public Epoch Epoch { get; }
@@ -58,6 +60,7 @@ internal sealed partial class DomainState
 
         ExpireRevokes();
         ExpireShrinks();
+        FollowKeepers();
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);
@@ -66,6 +69,11 @@ internal sealed partial class DomainState
             ExpireOrphan(pool);
             ExpireWorkers(pool);
             ExpireFlight(pool);
+            if (pool.IsAboveLimit)
+            {
+                HoldToLimit(pool);
+            }
+
             ExpireAllocations(pool);
             ExpireFrees(pool);
             SendAgain(pool);
@@ -85,7 +93,7 @@ internal sealed partial class DomainState
 
     private void Refuse(EngineProtocol.IRequest request, Refusal refusal)
     {
-        Meters.Refusals++;
+        Meters.Refused(refusal.Reason);
         Answer(new EngineProtocol.RequestRefused(request.Session, request.Request, refusal));
     }
 

@@ -6,6 +6,9 @@ namespace Kvcached.Actors.Coordination;
 /// <summary>The one decision of a pool that ranks are carrying out: who has yet to answer, and for whom it is.</summary>
 internal sealed class Flight
 {
+    /// <summary>When it was sent.</summary>
+    public TimeSpan StartedAt { get; set; }
+
     public required Decision Decision { get; init; }
 
     /// <summary>Digest that every rank must show after it.</summary>

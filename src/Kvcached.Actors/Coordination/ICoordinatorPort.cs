@@ -13,6 +13,9 @@ internal interface ICoordinatorPort
     /// <summary>Sends a reply or event to the engine of that session. May be lost; the engine asks again.</summary>
     void ToEngine(SessionId session, EngineProtocol.IMessage message);
 
+    /// <summary>Answers the operator who got that ticket. May be lost; the operator looks again.</summary>
+    void ToOperator(long ticket, OperatorProtocol.IReply reply);
+
     /// <summary>The session has ended: nothing is sent to it any more.</summary>
     void ForgetEngine(SessionId session);
 

@@ -3,6 +3,7 @@ using Akka.Cluster;
 using Akka.Event;
 using Kvcached.Actors.Lanes;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Telemetry;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
 
@@ -23,7 +24,9 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
     private readonly long _origin;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<SessionId, IActorRef> _engines = [];
+    private readonly Dictionary<long, IActorRef> _operators = [];
     private DomainState? _domain;
+    private long _lastTicket;
     private Epoch _seen;
 
     public PoolCoordinator(CoordinatorSettings settings, EpochStore epochs, TimeProvider time)
@@ -116,6 +119,12 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
             case RankProtocol.EpochRefused refused:
                 domain.EpochRefused(Now, refused);
                 return true;
+            case RankProtocol.PoliciesKept kept:
+                domain.PoliciesKept(Now, kept);
+                return true;
+            case OperatorProtocol.ICommand command:
+                HandleOperator(domain, command);
+                return true;
             case DomainProtocol.DescribeDomain:
                 Sender.Tell(domain.Describe(), Self);
                 return true;
@@ -177,10 +186,31 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
         }
     }
 
+    private void HandleOperator(DomainState domain, OperatorProtocol.ICommand command)
+    {
+        if (command is OperatorProtocol.ReadEvents read)
+        {
+            Sender.Tell(domain.ReadEvents(Now, read), Self);
+            return;
+        }
+
+        _operators.Add(++_lastTicket, Sender);
+        switch (command)
+        {
+            case OperatorProtocol.ChangePolicy change:
+                domain.ChangePolicy(Now, _lastTicket, change);
+                break;
+            case OperatorProtocol.TrimPool trim:
+                domain.TrimPool(Now, _lastTicket, trim);
+                break;
+        }
+    }
+
     private void Begin()
     {
         var uid = Cluster.Get(Context.System).SelfUniqueAddress.Uid;
         var epoch = _epochs.TakeNext(uid, _seen);
+        KvcachedMeter.TakeOvers.Add(1);
         _domain = new DomainState(epoch, _settings, this, Now);
         _log.Info("Coordinating domain {Domain} in {Epoch}", _settings.Domain, epoch);
     }
@@ -201,9 +231,21 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
         }
     }
 
+    void ICoordinatorPort.ToOperator(long ticket, OperatorProtocol.IReply reply)
+    {
+        if (_operators.Remove(ticket, out var caller))
+        {
+            caller.Tell(reply, Self);
+        }
+    }
+
     void ICoordinatorPort.ForgetEngine(SessionId session) => _engines.Remove(session);
 
-    void ICoordinatorPort.Warn(string what) => _log.Warning("{What}", what);
+    void ICoordinatorPort.Warn(string what)
+    {
+        _log.Warning("{What}", what);
+        _domain?.NoteWarning(what);
+    }
 
     void ICoordinatorPort.StepDown(Epoch newer)
     {
@@ -215,6 +257,7 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
         // What this one had decided is void. If it is still the domain's coordinator, it takes over again above the newer epoch.
         _log.Warning("Stepping down from {Epoch}: a rank follows {Newer}", _domain.Epoch, newer);
         _domain = null;
+        _operators.Clear();
         _seen = newer;
         LetGoOfLinks();
         Timers.StartSingleTimer(nameof(TakeOver), TakeOver.Instance, StepDownPause);

@@ -109,6 +109,9 @@ internal sealed class PoolState
     /// <summary>When the last warm report came in.</summary>
     public TimeSpan WarmReportedAt { get; set; }
 
+    /// <summary>True when it held more than its limit on some GPU when that was last looked at.</summary>
+    public bool IsAboveLimit { get; set; }
+
     /// <summary>It isn't asked to shrink before that.</summary>
     public TimeSpan ShrinkPausedUntil { get; set; }
 

@@ -4,6 +4,7 @@ using Akka.Remote.Hosting;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Engines;
 using Kvcached.Actors.Ranks;
+using Kvcached.Core.Sharing;
 using Kvcached.Gpu.Copying;
 using Kvcached.Gpu.Pools;
 
@@ -81,6 +82,9 @@ public static class KvcachedAkkaExtensions
                     RevokeDeadline = options.RevokeDeadline,
                     ShrinkDeadline = options.ShrinkDeadline,
                     ShrinkPause = options.ShrinkPause,
+                    SharingPolicy = SharingPolicies.TryFind(options.SharingPolicy, out var policy)
+                        ? policy
+                        : throw new ArgumentException($"There is no sharing policy '{options.SharingPolicy}'.", nameof(options)),
                     ReturnDeadline = options.ReturnDeadline,
                     RecoveryDeadline = options.RecoveryDeadline,
                     ReopenWindow = options.ReopenWindow,

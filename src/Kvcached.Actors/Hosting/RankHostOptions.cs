@@ -73,6 +73,9 @@ public sealed record RankHostOptions
     /// <summary>A pool that didn't shrink when asked is left alone for so long. Default 10 s.</summary>
     public TimeSpan ShrinkPause { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Who makes room for whom, one of <see cref="Core.Sharing.SharingPolicies"/>; the same on all hosts. Default <c>proportional</c>.</summary>
+    public string SharingPolicy { get; init; } = Core.Sharing.SharingPolicies.Default.Name;
+
     /// <summary>How often a rank makes itself known to the coordinator. Default 500 ms.</summary>
     public TimeSpan RegisterInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 

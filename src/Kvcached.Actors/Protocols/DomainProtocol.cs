@@ -3,7 +3,7 @@ using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Protocols;
 
-/// <summary>What management asks of the coordinator: a picture of the whole domain, for people and tools.</summary>
+/// <summary>What management asks of the coordinator: a picture of the whole domain, for people and tools; <see cref="OperatorProtocol"/> changes it.</summary>
 public static class DomainProtocol
 {
     /// <summary>Reply: <see cref="DomainDescription"/>.</summary>
@@ -48,8 +48,8 @@ public static class DomainProtocol
     /// <param name="ExtentCount">Extents mapped on every rank.</param>
     /// <param name="MappedBytes">Bytes mapped, per rank.</param>
     /// <param name="WarmBytes">Of these, bytes of extents with no used block, as its engine last said, per rank.</param>
-    /// <param name="LimitBytes">Limit per GPU.</param>
-    /// <param name="FloorBytes">Floor per GPU.</param>
+    /// <param name="LimitBytes">Limit per GPU; the smallest, where a percentage makes them differ.</param>
+    /// <param name="FloorBytes">Floor per GPU; the smallest, where a percentage makes them differ.</param>
     /// <param name="Weight">Weight.</param>
     /// <param name="Seq">Last decision.</param>
     /// <param name="Digest">Digest of its table, as 32 hexadecimal digits.</param>
@@ -59,6 +59,27 @@ public static class DomainProtocol
     {
         /// <summary>For people: whom or what it waits for while it grants nothing, and how long; empty when it doesn't.</summary>
         public string Awaited { get; init; } = string.Empty;
+
+        /// <summary>Number of the last change by an operator; 0 = none, its engine's wishes count.</summary>
+        public long Revision { get; init; }
+
+        /// <summary>The same per GPU, in rank order; a GPU whose host is away is left out.</summary>
+        public ImmutableArray<PoolOnGpu> OnGpus { get; init; } = [];
+    }
+
+    /// <summary>A pool's account on one of its GPUs, in bytes.</summary>
+    /// <param name="Gpu">The GPU.</param>
+    /// <param name="LimitBytes">What it may hold there at most.</param>
+    /// <param name="FloorBytes">What others leave to it.</param>
+    /// <param name="ShareBytes">What it comes down to when others want memory.</param>
+    /// <param name="UsedBytes">Granted and mapped, warm extents included.</param>
+    /// <param name="WarmBytes">Of the used, what holds no used block, as its engine last said.</param>
+    /// <param name="ReservedBytes">Set aside for a grant under way.</param>
+    /// <param name="QuarantinedBytes">Given up but not unmapped yet.</param>
+    public sealed record PoolOnGpu(
+        GpuId Gpu, long LimitBytes, long FloorBytes, long ShareBytes, long UsedBytes, long WarmBytes, long ReservedBytes, long QuarantinedBytes)
+    {
+        public long HeldBytes => UsedBytes + ReservedBytes + QuarantinedBytes;
     }
 
     /// <param name="Decisions">Decisions sent.</param>

@@ -3,6 +3,7 @@ using Akka.Actor;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Protocols;
 
@@ -58,7 +59,27 @@ public static class RankProtocol
 
     /// <summary>All that a rank holds.</summary>
     public sealed record RankReported(
-        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, ImmutableArray<RankPoolReport> Pools) : IReply;
+        GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, ImmutableArray<RankPoolReport> Pools) : IReply
+    {
+        /// <summary>What an operator has laid down for pools, as far as this rank was told.</summary>
+        public ImmutableArray<PoolPolicy> Policies { get; init; } = [];
+    }
+
+    /// <summary>
+    /// What an operator has laid down for all pools of the domain, in place of what the rank was told before: it keeps it on disk, and follows its floors.
+    /// Reply: <see cref="PoliciesKept"/> or <see cref="EpochRefused"/>.
+    /// </summary>
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="Version">Number of that state of affairs, rising in an epoch.</param>
+    /// <param name="Policies">All policies.</param>
+    public sealed record KeepPolicies(Epoch Epoch, long Version, ImmutableArray<PoolPolicy> Policies) : ICommand;
+
+    /// <param name="Gpu">The rank's GPU.</param>
+    /// <param name="Incarnation">The life of its host.</param>
+    /// <param name="Epoch">Epoch of the command answered.</param>
+    /// <param name="Version">Version of the command answered.</param>
+    /// <param name="Problem">Why it isn't on the rank's disk; empty when it is.</param>
+    public sealed record PoliciesKept(GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, long Version, string Problem) : IReply;
 
     /// <summary>The rank follows a newer epoch; whoever sent the older one must step down.</summary>
     public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;

@@ -39,7 +39,23 @@ internal sealed class MapperWork
                 pool.Replica.Pool, pool.Replica.Rank, pool.Replica.Spec, pool.Replica.Owner, pool.Replica.Epoch, pool.Replica.LastSeq,
                 pool.Replica.Entries, RankReplies.QuarantinedIn(pool.Memory), pool.Replica.HighestGeneration, pool.Replica.Fence,
                 pool.Seat?.Standing ?? RankWorker.None)),
-        ]);
+        ])
+        {
+            Policies = _state.Policies.All,
+        };
+    }
+
+    /// <summary>Follows what operators have laid down. Null, or that the command is of an older epoch.</summary>
+    public RankProtocol.EpochRefused? TakePolicies(RankProtocol.KeepPolicies command)
+    {
+        if (_replies.IsStale(command.Epoch))
+        {
+            return _replies.Stale(command.Epoch);
+        }
+
+        _state.Policies.Take(command.Policies);
+        FollowFloors();
+        return null;
     }
 
     public RankProtocol.IReply Open(RankProtocol.OpenRankPool command)
@@ -66,7 +82,7 @@ internal sealed class MapperWork
                 : new Refusal(RefusalReason.NameInUse, $"{command.Pool} is open on {_state.Pages.Gpu} with another shape."));
         }
 
-        switch (_state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, command.Spec.FloorBytes, isMappedHere: command.Spec.Target == PoolTarget.Host))
+        switch (_state.Pages.Open(command.Pool, command.Spec.Geometry, command.Rank, FloorOf(command.Spec), isMappedHere: command.Spec.Target == PoolTarget.Host))
         {
             case OpenRankPoolResult.Opened opened:
                 _state.Add(new RankPoolState(opened.Pool, new PoolReplica(command.Pool, command.Rank, command.Spec, command.Owner, command.Epoch),
@@ -244,6 +260,7 @@ internal sealed class MapperWork
     public ImmutableArray<RankProtocol.QuarantineCleared> Housekeep()
     {
         _state.Pages.TrimKept();
+        FollowFloors();
         _state.Pages.RefillFloors();
         foreach (var pool in _state.Pools.Values.Where(p => !p.Memory.QuarantinedExtents.IsEmpty))
         {
@@ -258,6 +275,27 @@ internal sealed class MapperWork
         _state.Cleared.Clear();
         _state.Cleared.AddRange(told.Where(c => c.TimesToTell > 1).Select(c => c with { TimesToTell = c.TimesToTell - 1 }));
         return [.. told.Select(c => new RankProtocol.QuarantineCleared(_state.Pages.Gpu, _state.Pages.Incarnation, c.Pool, c.Extents))];
+    }
+
+    private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.CapacityBytes);
+
+    /// <summary>Lowers floors, then raises others; where memory isn't free yet it is tried again with the next housekeeping.</summary>
+    private void FollowFloors()
+    {
+        if (_state.Recovery is not null)
+        {
+            // What workers have kept comes first.
+            return;
+        }
+
+        foreach (var pool in _state.Pools.Values.OrderBy(p => FloorOf(p.Replica.Spec) - p.Memory.FloorBytes))
+        {
+            var floor = FloorOf(pool.Replica.Spec);
+            if (floor != pool.Memory.FloorBytes)
+            {
+                _ = _state.Pages.TrySetFloor(pool.Replica.Pool, floor, out _);
+            }
+        }
     }
 
     private static RankProtocol.IReply? Collect(WorkerSeat seat)

@@ -94,6 +94,12 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
                 Sender.Tell(_work.Report(report), Self);
                 Follow(Sender, report);
                 break;
+            case RankProtocol.KeepPolicies policies:
+                Keep(policies);
+                break;
+            case Kept kept:
+                HearKept(kept);
+                break;
             case RankProtocol.RankRejected rejected:
                 _log.Error("The coordinator doesn't accept this rank: {Refusal}", rejected.Refusal);
                 break;

@@ -22,6 +22,9 @@ public sealed class RankState(PagePool pages)
     /// <summary>The engine workers that map pages of this rank; what the engine gateway tells of them goes there.</summary>
     public WorkerRegistry Workers { get; } = new();
 
+    /// <summary>What operators have laid down for pools.</summary>
+    public RankPolicies Policies { get; } = new();
+
     /// <summary>Where it is kept who may hold memory of this rank; null = nowhere.</summary>
     internal AttachedProcessFile? Holders { get; private set; }
 

@@ -29,4 +29,13 @@ public static class ControlManifests
     public const string DescribeDomain = "DescribeDomain";
     public const string DomainDescription = "DomainDescription";
 
+    public const string KeepPolicies = "KeepPolicies";
+    public const string PoliciesKept = "PoliciesKept";
+    public const string ChangePolicy = "ChangePolicy";
+    public const string PolicyChanged = "PolicyChanged";
+    public const string TrimPool = "TrimPool";
+    public const string PoolTrimmed = "PoolTrimmed";
+    public const string ReadEvents = "ReadEvents";
+    public const string EventsRead = "EventsRead";
+    public const string OperatorRefused = "OperatorRefused";
 }

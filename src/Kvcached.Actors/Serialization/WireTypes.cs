@@ -6,6 +6,7 @@ using Kvcached.Core.Engines;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
+using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Serialization;
 
@@ -64,6 +65,15 @@ public static class WireTypes
         [typeof(EngineProtocol.PoolWithdrawn)] = ControlManifests.PoolWithdrawn,
         [typeof(DomainProtocol.DescribeDomain)] = ControlManifests.DescribeDomain,
         [typeof(DomainProtocol.DomainDescription)] = ControlManifests.DomainDescription,
+        [typeof(RankProtocol.KeepPolicies)] = ControlManifests.KeepPolicies,
+        [typeof(RankProtocol.PoliciesKept)] = ControlManifests.PoliciesKept,
+        [typeof(OperatorProtocol.ChangePolicy)] = ControlManifests.ChangePolicy,
+        [typeof(OperatorProtocol.PolicyChanged)] = ControlManifests.PolicyChanged,
+        [typeof(OperatorProtocol.TrimPool)] = ControlManifests.TrimPool,
+        [typeof(OperatorProtocol.PoolTrimmed)] = ControlManifests.PoolTrimmed,
+        [typeof(OperatorProtocol.ReadEvents)] = ControlManifests.ReadEvents,
+        [typeof(OperatorProtocol.EventsRead)] = ControlManifests.EventsRead,
+        [typeof(OperatorProtocol.OperatorRefused)] = ControlManifests.OperatorRefused,
     }.ToFrozenDictionary();
 
     /// <summary>Types that occur inside control messages, themselves no messages. Primitives, text and Guid need no listing.</summary>
@@ -94,6 +104,13 @@ public static class WireTypes
         typeof(DomainProtocol.GpuDescription),
         typeof(DomainProtocol.PoolDescription),
         typeof(DomainProtocol.DomainCounters),
+        typeof(DomainProtocol.PoolOnGpu),
+        typeof(PoolPolicy),
+        typeof(PolicyChange),
+        typeof(PolicyOutcome),
+        typeof(MemoryAmount),
+        typeof(MemoryUnit),
+        typeof(DomainEvent),
     ];
 
     /// <summary>Element types of the lists inside control messages.</summary>
@@ -109,5 +126,8 @@ public static class WireTypes
         typeof(RankPoolReport),
         typeof(DomainProtocol.GpuDescription),
         typeof(DomainProtocol.PoolDescription),
+        typeof(DomainProtocol.PoolOnGpu),
+        typeof(PoolPolicy),
+        typeof(DomainEvent),
     ];
 }

@@ -5,7 +5,7 @@ using Spectre.Console.Cli;
 namespace Kvcached.Cli.Commands;
 
 /// <summary>What every command takes: which host to ask, and how to print.</summary>
-internal sealed class HostSettings : CommandSettings
+internal class HostSettings : CommandSettings
 {
     public const string UrlVariable = "KVCACHED_URL";
     public const string DefaultUrl = "http://127.0.0.1:8558";

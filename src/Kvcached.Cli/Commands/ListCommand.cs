@@ -25,13 +25,17 @@ internal sealed class ListCommand() : HostCommand<PoolsView>("/pools", Managemen
                 Cell(pool.Name), Cell(pool.Id), Cell(pool.EngineName),
                 Cell(pool.State), Cell(string.Join('\n', pool.Gpus)),
                 Cell($"{pool.MappedPageCount} of {pool.VirtualPageCount}"), PerRank(pool.MappedBytes), PerRank(pool.WarmBytes),
-                Cell(pool.LimitBytes == 0 ? "none" : ByteSize.Format(pool.LimitBytes)),
+                Cell(LimitOf(pool)),
                 Cell(pool.FloorBytes == 0 ? "none" : ByteSize.Format(pool.FloorBytes)),
                 Cell(pool.Weight.ToString(CultureInfo.InvariantCulture)));
         }
 
         yield return table;
     }
+
+    // Above it while it is being shrunk.
+    private static string LimitOf(PoolView pool) =>
+        ByteSize.Format(pool.LimitBytes) + (pool.OnGpus.Any(on => on.UsedBytes + on.ReservedBytes + on.QuarantinedBytes > on.LimitBytes) ? " (above)" : string.Empty);
 
     // Ranks of one stage hold the same, so that one figure says it all, most of the time.
     private static Text PerRank(IReadOnlyList<long> bytes) =>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Kvcached.Core.Contracts;
 
 /// <summary><c>GET /alive</c> and <c>GET /ready</c>.</summary>
@@ -17,11 +19,20 @@ public sealed record HealthView(string Status, IReadOnlyList<string> Reasons);
 /// <param name="CapacityBytes">What it may lend.</param>
 /// <param name="Socket">Path of the Unix socket for engines.</param>
 public sealed record ReadyEvent(
-    string Event, string Gpu, string Domain, int Port, int ManagementPort, int? AkkaManagementPort, int Pid, string Backend, long CapacityBytes, string Socket);
+    string Event, string Gpu, string Domain, int Port, int ManagementPort, int? AkkaManagementPort, int Pid, string Backend, long CapacityBytes, string Socket)
+{
+    /// <summary>The file with the token that changes through the management HTTP need; readable by this user only.</summary>
+    public string TokenFile { get; init; } = string.Empty;
+}
 
 /// <summary>A problem as RFC 9457 has it.</summary>
 /// <param name="Type">Names the kind of problem for programs; stable.</param>
 /// <param name="Title">The kind of problem for people.</param>
 /// <param name="Status">The HTTP status.</param>
 /// <param name="Detail">What failed, on what, what to do.</param>
-public sealed record ProblemView(string Type, string Title, int Status, string Detail);
+public sealed record ProblemView(string Type, string Title, int Status, string Detail)
+{
+    /// <summary>For a change that came too late: number of the change that is in force.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public long? Revision { get; init; }
+}

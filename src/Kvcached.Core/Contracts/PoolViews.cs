@@ -22,8 +22,8 @@ public sealed record PoolsView(
 /// <param name="ExtentCount">Extents mapped on every rank.</param>
 /// <param name="MappedBytes">Bytes mapped, per rank.</param>
 /// <param name="WarmBytes">Of these, bytes of extents with no used block, per rank.</param>
-/// <param name="LimitBytes">Limit per GPU.</param>
-/// <param name="FloorBytes">Floor per GPU.</param>
+/// <param name="LimitBytes">Limit per GPU; the smallest, where a percentage makes them differ.</param>
+/// <param name="FloorBytes">Floor per GPU; the smallest, where a percentage makes them differ.</param>
 /// <param name="Weight">Weight.</param>
 /// <param name="Seq">Number of its last decision.</param>
 /// <param name="Digest">Digest of its table, as 32 hexadecimal digits.</param>
@@ -34,6 +34,12 @@ public sealed record PoolView(
 {
     /// <summary>For people: whom or what it waits for while it grants nothing, and how long; empty when it doesn't.</summary>
     public string Awaited { get; init; } = string.Empty;
+
+    /// <summary>Number of the last change by an operator; 0 = none, its engine's wishes count.</summary>
+    public long Revision { get; init; }
+
+    /// <summary>Its accounts, in rank order; GPUs whose host is away are left out.</summary>
+    public IReadOnlyList<PoolOnGpuView> OnGpus { get; init; } = [];
 }
 
 /// <summary>What a coordinator has decided since it took over; times in milliseconds, of recent requests, 0 without any.</summary>

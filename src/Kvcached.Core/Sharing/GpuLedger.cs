@@ -115,11 +115,9 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.UnknownPool, pool, floorBytes, out refusal);
         }
 
-        // Keeping or lowering a floor takes nothing from anyone, however tight memory is.
-        var problem = FindTermsProblem(pool, account.HeldBytes, limitBytes, floorBytes, weight);
-        if (problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.FloorBytes))
+        if (!CanChange(pool, limitBytes, floorBytes, weight, out refusal))
         {
-            return Refuse(reason, pool, floorBytes, out refusal);
+            return false;
         }
 
         _totals.Remove(account);
@@ -127,6 +125,21 @@ public sealed partial class GpuLedger
         _totals.Add(account);
         SumWeights();
         return Accept(out refusal);
+    }
+
+    /// <summary>Whether <see cref="TryChange"/> would be accepted, so that several GPUs can be asked before any is changed.</summary>
+    public bool CanChange(PoolId pool, long limitBytes, long floorBytes, double weight, [NotNullWhen(false)] out LedgerRefusal? refusal)
+    {
+        if (!_accounts.TryGetValue(pool, out var account))
+        {
+            return Refuse(LedgerRefusalReason.UnknownPool, pool, floorBytes, out refusal);
+        }
+
+        // Keeping or lowering a floor takes nothing from anyone, however tight memory is.
+        var problem = FindTermsProblem(pool, account.HeldBytes, limitBytes, floorBytes, weight);
+        return problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.FloorBytes)
+            ? Refuse(reason, pool, floorBytes, out refusal)
+            : Accept(out refusal);
     }
 
     /// <summary>Closes the account of a pool that holds nothing any more.</summary>

@@ -14,12 +14,13 @@ public static class ByteSize
     [
         ("TiB", TiB), ("GiB", GiB), ("MiB", MiB), ("KiB", KiB),
         ("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("KB", 1_000),
-        ("T", TiB), ("G", GiB), ("M", MiB), ("K", KiB), ("k", KiB), ("B", 1),
+        ("T", TiB), ("G", GiB), ("M", MiB), ("K", KiB),
+        ("t", TiB), ("g", GiB), ("m", MiB), ("k", KiB), ("b", 1), ("B", 1),
     ];
 
     /// <summary>
     /// Reads a non-negative amount: a number, with a fraction if a unit follows, and one of B, KiB, MiB, GiB, TiB (powers of
-    /// 1024), kB, MB, GB, TB (powers of 1000), or K, M, G, T, which mean powers of 1024.
+    /// 1024), kB, MB, GB, TB (powers of 1000), or K, M, G, T, k, m, g, t, which mean powers of 1024.
     /// </summary>
     public static bool TryParse(string? text, out long bytes)
     {

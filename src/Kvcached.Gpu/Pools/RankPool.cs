@@ -49,6 +49,9 @@ public sealed partial class RankPool
 
     public int Rank { get; }
 
+    /// <summary>Bytes that are its own, used or not.</summary>
+    public long FloorBytes => Account.FloorBytes;
+
     public PoolGeometry Geometry { get; }
 
     public ArenaLayout Layout { get; }

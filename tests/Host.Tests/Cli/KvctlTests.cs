@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Kvcached.Core.Contracts;
 using Kvcached.Host.Tests.Management;
@@ -59,19 +58,6 @@ public sealed class KvctlTests(SingleHostFixture fixture) : IClassFixture<Single
         Assert.Contains("answered 404", errors, StringComparison.Ordinal);
     }
 
-    private static async Task<(int Code, string Output, string Errors)> RunAsync(string? url, params string[] arguments)
-    {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["KVCACHED_URL"] = url ?? string.Empty;
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "kvctl.dll"));
-        foreach (var argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using var process = Process.Start(start)!;
-        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync().WaitAsync(HostLauncher.Patience);
-        return (process.ExitCode, await output, await errors);
-    }
+    private static Task<(int Code, string Output, string Errors)> RunAsync(string? url, params string[] arguments) =>
+        Kvctl.RunAsync(new Dictionary<string, string> { ["KVCACHED_URL"] = url ?? string.Empty }, arguments);
 }

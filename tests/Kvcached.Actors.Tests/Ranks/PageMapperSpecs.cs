@@ -5,6 +5,7 @@ using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Ranks;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Sharing;
 using Kvcached.Gpu.Memory;
 using static Kvcached.Actors.Tests.Ranks.RankRig;
 
@@ -42,6 +43,37 @@ public sealed class PageMapperSpecs : TestKit
         Assert.Equal(DigestOf(Extent(0, 2, 1), Extent(8, 0, 2)), answer.Digest);
         Assert.Equal(_rig.Pages.Incarnation, answer.Incarnation);
         Assert.Equal([Extent(0, 2, 1), Extent(8, 0, 2)], _rig.MappedIn(PoolA).AsEnumerable());
+    }
+
+    [Fact]
+    public void Mapper_should_follow_floors_of_policies_keep_them_on_disk_and_report_them()
+    {
+        var directory = Directory.CreateTempSubdirectory("kvcached-mapper-").FullName;
+        try
+        {
+            Assert.Null(_rig.State.Policies.Keep(PolicyFile.In(directory, "test", TestPools.Gpu(0))));
+            OpenBoth();
+            var policy = new PoolPolicy(NameOf(PoolA), Fifth, 1, MemoryAmount.None, MemoryAmount.OfBytes(8 * TestPools.PageBytes), 0);
+
+            _mapper.Tell(new RankProtocol.KeepPolicies(Fifth, 3, [policy]), _coordinator);
+
+            var kept = _coordinator.ExpectMsg<RankProtocol.PoliciesKept>();
+            Assert.Equal((3L, string.Empty), (kept.Version, kept.Problem));
+            Assert.Equal(8 * TestPools.PageBytes, _rig.Pages.Snapshot().Pools.Single(p => p.Pool == PoolA).FloorBytes);
+            var next = new RankPolicies();
+            Assert.Null(next.Keep(PolicyFile.In(directory, "test", TestPools.Gpu(0))));
+            Assert.Equal(policy, Assert.Single(next.All));
+            _mapper.Tell(new RankProtocol.ReportRank(Fifth), _coordinator);
+            Assert.Equal(policy, Assert.Single(_coordinator.ExpectMsg<RankProtocol.RankReported>().Policies));
+
+            _mapper.Tell(new RankProtocol.KeepPolicies(new Epoch(4, 1), 9, []), _coordinator);
+            _coordinator.ExpectMsg<RankProtocol.EpochRefused>();
+            Assert.Single(_rig.State.Policies.All);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
     [Fact]

@@ -47,6 +47,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
 
     public List<string> Warnings { get; } = [];
 
+    /// <summary>What operators were answered, by ticket.</summary>
+    public Dictionary<long, OperatorProtocol.IReply> OperatorReplies { get; } = [];
+
     /// <summary>The newer epoch for which the coordinator stepped down; null while it decides.</summary>
     public Epoch? SteppedDownFor { get; private set; }
 
@@ -309,6 +312,8 @@ internal sealed class SimulatedDomain : ICoordinatorPort
         _engineLinks[session].Down.Send(message);
     }
 
+    void ICoordinatorPort.ToOperator(long ticket, OperatorProtocol.IReply reply) => OperatorReplies[ticket] = reply;
+
     void ICoordinatorPort.ForgetEngine(SessionId session)
     {
     }
@@ -344,6 +349,9 @@ internal sealed class SimulatedDomain : ICoordinatorPort
                 break;
             case Mail { Message: RankProtocol.QuarantineCleared cleared }:
                 Coordinator.QuarantineCleared(Now, cleared);
+                break;
+            case Mail { Message: RankProtocol.PoliciesKept kept }:
+                Coordinator.PoliciesKept(Now, kept);
                 break;
             case Mail { Message: RankProtocol.EpochRefused refused }:
                 Coordinator.EpochRefused(Now, refused);

@@ -6,6 +6,7 @@ using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
+using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Tests.Coordination.Simulation;
 
@@ -46,6 +47,12 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
     public long MappedBytes => Pools.Values.Sum(p => p.Bytes(p.Mapped));
 
     public long QuarantinedBytes => Pools.Values.Sum(p => p.Bytes(p.Quarantined));
+
+    /// <summary>What is on its disk of operators' policies.</summary>
+    public ImmutableArray<PoolPolicy> Policies { get; private set; } = [];
+
+    /// <summary>True while its disk is full.</summary>
+    public bool KeepsNothing { get; set; }
 
     /// <summary>True while its host is dead: it hears nothing and says nothing.</summary>
     public bool IsDown { get; private set; }
@@ -138,6 +145,7 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
             _ when isStale => new RankProtocol.EpochRefused(Gpu, Incarnation, command.Epoch, HighestEpoch),
             RankProtocol.ReportRank report => Report(report.Epoch),
             RankProtocol.OpenRankPool open => Open(open),
+            RankProtocol.KeepPolicies keep => Keep(keep),
             RankProtocol.CloseRankPool close => Close(close),
             RankProtocol.Decide { Decision: var d } => Pools.TryGetValue(d.Pool, out var pool)
                 ? Answer(d.Pool, pool.Replica.Epoch, d.Seq, null, Carry(pool, d))
@@ -171,7 +179,16 @@ internal sealed class SimulatedRank(GpuId gpu, long capacityBytes)
         .. Pools.Values.Select(p => new RankPoolReport(
             p.Replica.Pool, p.Replica.Rank, p.Replica.Spec, p.Replica.Owner, p.Replica.Epoch, p.Replica.LastSeq, p.Replica.Entries,
             [.. p.Quarantined], p.Replica.HighestGeneration, p.Replica.Fence, p.Worker)),
-    ]);
+    ])
+    {
+        Policies = Policies,
+    };
+
+    private RankProtocol.PoliciesKept Keep(RankProtocol.KeepPolicies keep)
+    {
+        Policies = KeepsNothing ? Policies : keep.Policies;
+        return new RankProtocol.PoliciesKept(Gpu, Incarnation, keep.Epoch, keep.Version, KeepsNothing ? "its disk is full" : string.Empty);
+    }
 
     private RankProtocol.RankPoolAnswer Open(RankProtocol.OpenRankPool open)
     {

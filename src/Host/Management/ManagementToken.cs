@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Kvcached.Host.Startup;
+
+namespace Kvcached.Host.Management;
+
+/// <summary>
+/// The secret that changes through the management HTTP need, also on loopback, which browsers and other users reach too. Made anew with each host process, kept
+/// in a file that only its user can read, and gone with the process.
+/// </summary>
+internal sealed class ManagementToken : IDisposable
+{
+    private const int ByteCount = 32;
+
+    private readonly byte[] _text = Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(ByteCount)));
+
+    /// <summary>Where it is kept; empty until <see cref="Write"/>.</summary>
+    public string Path { get; private set; } = string.Empty;
+
+    /// <summary>The file of the host that serves management on that port.</summary>
+    public static string PathOf(string runDirectory, int port) =>
+        System.IO.Path.Combine(runDirectory, string.Create(CultureInfo.InvariantCulture, $"management-{port}.token"));
+
+    /// <summary>True when somebody has shown it. Takes the same time however wrong it is.</summary>
+    public bool IsShownBy(string authorization)
+    {
+        const string Scheme = "Bearer ";
+        return authorization.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)
+            && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(authorization[Scheme.Length..].Trim()), _text);
+    }
+
+    /// <summary>Writes it for those who may change things.</summary>
+    /// <returns>Why it can't be, or null.</returns>
+    public StartFailure? Write(string runDirectory, int port)
+    {
+        var path = PathOf(runDirectory, port);
+        try
+        {
+            var temporary = $"{path}.{Environment.ProcessId}.tmp";
+            File.Delete(temporary);
+            using (var file = new FileStream(temporary, new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            }))
+            {
+                file.Write(_text);
+                file.WriteByte((byte)'\n');
+            }
+
+            File.Move(temporary, path, overwrite: true);
+            Path = path;
+            return null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return new StartFailure(HostExitCode.UnsafeDirectory, $"the management token can't be written to {path}: {exception.Message}");
+        }
+    }
+
+    public void Dispose()
+    {
+        if (Path.Length > 0)
+        {
+            // Only ours: another host may serve that port by now.
+            try
+            {
+                if (File.Exists(Path) && File.ReadAllBytes(Path).AsSpan().StartsWith(_text))
+                {
+                    File.Delete(Path);
+                }
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                // It says nothing any more.
+            }
+        }
+    }
+}
