@@ -5,6 +5,7 @@ using Kvcached.Core.Sockets;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
 using Kvcached.Host.Options;
+using Kvcached.Host.Peers;
 
 namespace Kvcached.Host.Startup;
 
@@ -52,6 +53,7 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
     public StartFailure? Serve(KvcachedHostOptions options, ActorSystem system, IActorRef coordinator, ILogger<SocketGateway> log)
     {
         Peers.Follow(system);
+        system.ActorOf(Props.Create<PeerWatcher>(PeerNotes.In(options.Ranks.RunDirectory, options.Ranks.Domain)), "peer-watcher");
         _sessions.Use(system, coordinator);
         if (_gateway is not null)
         {
