@@ -6,6 +6,7 @@ using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
 using Kvcached.Host.Management;
 using Kvcached.Host.Options;
+using Kvcached.Host.Peers;
 
 namespace Kvcached.Host.Startup;
 
@@ -61,6 +62,7 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
     public StartFailure? Serve(KvcachedHostOptions options, ActorSystem system, IActorRef coordinator, ILogger<SocketGateway> log)
     {
         Peers.Follow(system);
+        system.ActorOf(Props.Create<PeerWatcher>(PeerNotes.In(options.Ranks.RunDirectory, options.Ranks.Domain)), "peer-watcher");
         _sessions.Use(system, coordinator);
         if (_gateway is not null)
         {
