@@ -1,6 +1,7 @@
 using System.Net;
 using Kvcached.Actors.Hosting;
 using Kvcached.Core.Units;
+using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
@@ -36,6 +37,7 @@ internal static class HostOptionsReader
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             Pages = ReadPages(read, host.Pages),
+            Faults = [.. read.List(TestFail, text => NamedFault.TryParse(text, out _), NamedFault.Allowed).Select(text => NamedFault.TryParse(text, out var fault) ? fault : default)],
             Ranks = ReadRanks(read, ranks),
         };
 

@@ -105,9 +105,16 @@ internal sealed partial class DomainState
             session.Pools.Remove(pool.Id);
         }
 
-        if (pool.Opener is { } closer)
+        if (pool.TakeOpener() is { } closer)
         {
-            Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
+            if (pool.OpenRefusal is { } refusal)
+            {
+                Refuse(closer, refusal);
+            }
+            else
+            {
+                Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
+            }
         }
 
         MemoryWasFreed();

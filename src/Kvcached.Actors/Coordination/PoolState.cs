@@ -115,6 +115,9 @@ internal sealed class PoolState
     /// <summary>The request that is answered when the pool is open, or closed; null when nobody waits.</summary>
     public EngineProtocol.IRequest? Opener { get; set; }
 
+    /// <summary>Why not all ranks opened it; null unless it is closed for that.</summary>
+    public Refusal? OpenRefusal { get; set; }
+
     /// <summary>When opening, closing or recovering must be over.</summary>
     public TimeSpan PhaseDeadlineAt { get; set; }
 
@@ -186,6 +189,14 @@ internal sealed class PoolState
             _origins.Remove((extent.Group, extent.First.Value));
             Leaving.Add(extent);
         }
+    }
+
+    /// <summary>The request that is answered now; nobody waits any more.</summary>
+    public EngineProtocol.IRequest? TakeOpener()
+    {
+        var opener = Opener;
+        Opener = null;
+        return opener;
     }
 
     public bool Holds(in Extent extent) =>

@@ -42,7 +42,13 @@ internal sealed class InProcessHost : IAsyncDisposable
     /// <summary><c>host:port</c> of its Akka.Remote.</summary>
     public string Address => $"127.0.0.1:{Cluster.Get(System).SelfAddress.Port}";
 
-    public static async Task<InProcessHost> StartAsync(int gpu, string runDirectory, params string[] seedHosts)
+    public static Task<InProcessHost> StartAsync(int gpu, string runDirectory, params string[] seedHosts) =>
+        StartAsync(gpu, new InProcessHostOptions(), options => options with { RunDirectory = runDirectory, SeedHosts = seedHosts });
+
+    /// <param name="gpu">Number of its device.</param>
+    /// <param name="around">What it is put together with.</param>
+    /// <param name="change">What its actors are told, from those of a domain of two.</param>
+    public static async Task<InProcessHost> StartAsync(int gpu, InProcessHostOptions around, Func<RankHostOptions, RankHostOptions> change)
     {
         var memory = new FaultInjectingVirtualMemory(
             new HostVirtualMemory(new HostVirtualMemoryOptions
@@ -59,9 +65,8 @@ internal sealed class InProcessHost : IAsyncDisposable
         services.AddSingleton<IHostApplicationLifetime>(lifetime);
         services.AddAkka(KvcachedNames.ActorSystem, builder => builder
             .ConfigureLoggers(loggers => loggers.ClearLoggers())
-            .AddHocon("akka.cluster.failure-detector.acceptable-heartbeat-pause = 60 s", HoconAddMode.Prepend)
-            .AddKvcached(
-                new RankHostOptions { Domain = "test", ExpectedHosts = 2, Port = 0, SeedHosts = seedHosts, RunDirectory = runDirectory }, state));
+            .AddHocon(around.Hocon, HoconAddMode.Prepend)
+            .AddKvcached(change(new RankHostOptions { Domain = "test", ExpectedHosts = 2, Port = 0, RunDirectory = string.Empty }), state));
         var host = new InProcessHost(services.BuildServiceProvider(), lifetime, memory, state, descriptors);
         foreach (var service in host._services.GetServices<IHostedService>())
         {

@@ -1,14 +1,15 @@
 using Kvcached.Client;
 using Kvcached.Core.Checking;
 using Kvcached.Core.Ids;
-using Kvcached.Gpu.HostMemory;
+using Kvcached.Gpu.Faults;
+using Kvcached.Gpu.Memory;
 
 namespace Kvcached.EngineProbe;
 
-/// <summary>What a worker process can be told. One arena, in main memory.</summary>
+/// <summary>What a worker process can be told. One arena, in main memory or on a GPU; what it holds can be written and checked in main memory.</summary>
 internal sealed class WorkerCommands : IDisposable
 {
-    private HostVirtualMemory? _memory;
+    private FaultInjectingVirtualMemory? _memory;
     private KvArena? _arena;
 
     public WorkerCommands(Dictionary<string, Func<ProbeCommand, ProbeAnswer>> commands)
@@ -21,6 +22,12 @@ internal sealed class WorkerCommands : IDisposable
         {
             _arena!.StepDone(new EngineStep(command.Number("step")));
             return ProbeAnswer.Ok;
+        };
+        commands["fail"] = Fail;
+        commands["heal"] = _ =>
+        {
+            _memory!.Heal();
+            return ProbeAnswer.Ok.With("calls", _memory.TotalCallCount);
         };
         commands["arena"] = _ => Describe();
         commands["detach"] = command => Detach(command);
@@ -35,7 +42,16 @@ internal sealed class WorkerCommands : IDisposable
     private ProbeAnswer Attach(ProbeCommand command)
     {
         var gpu = GpuId.Parse(command.Text("gpu"));
-        _memory ??= new HostVirtualMemory(new HostVirtualMemoryOptions { Gpu = gpu });
+        if (_memory is null)
+        {
+            if (!VirtualMemoryFactory.TryOpen(new VirtualMemoryRequest { Gpu = gpu }, out var memory, out var problem))
+            {
+                return ProbeAnswer.Failed(problem.Reason.ToString(), problem.Text);
+            }
+
+            _memory = new FaultInjectingVirtualMemory(memory, TimeProvider.System);
+        }
+
         var attached = KvArena.Attach(new KvAttachOptions
         {
             SocketPath = command.Text("socket"),
@@ -47,6 +63,18 @@ internal sealed class WorkerCommands : IDisposable
         });
         _arena = attached.Value;
         return attached.Value is null ? ProbeAnswer.Of(attached.Refusal) : Describe();
+    }
+
+    /// <summary>A call of its driver that goes wrong, counted from now on.</summary>
+    private ProbeAnswer Fail(ProbeCommand command)
+    {
+        if (!NamedFault.TryParse(command.Text("fault"), out var fault))
+        {
+            throw new ArgumentException($"fault={command.Text("fault")} isn't {NamedFault.Allowed}.", nameof(command));
+        }
+
+        fault.Plan(_memory!);
+        return ProbeAnswer.Ok.With("calls", _memory!.TotalCallCount);
     }
 
     private ProbeAnswer Describe()
