@@ -1,4 +1,5 @@
 using Kvcached.Engine.Tests.Support;
+using static Kvcached.Engine.Tests.Support.EngineDomain;
 
 namespace Kvcached.Engine.Tests;
 
@@ -33,12 +34,12 @@ public sealed class DriverFailureTests : IAsyncLifetime
             if (await wasMet())
             {
                 Assert.Equal("DriverFailed", grown.GetProperty("reason").GetString());
-                await AgreeOnAsync(pages: 0);
+                await AgreeAsync(_workers, pages: 0);
                 grown = await _scheduler.DoAsync(Grow);
             }
 
             Assert.True(grown.GetProperty("ok").GetBoolean(), $"{grown}");
-            await AgreeOnAsync(pages: 3);
+            await AgreeAsync(_workers, pages: 3);
             await _scheduler.DoAsync("trim pool=pool");
         });
 
@@ -58,10 +59,10 @@ public sealed class DriverFailureTests : IAsyncLifetime
         {
             await _scheduler.DoAsync("trim pool=pool");
             await wasMet();
-            await AgreeOnAsync(pages: 0);
+            await AgreeAsync(_workers, pages: 0);
             await _domain.GpusUntilAsync(gpus => gpus.All(gpu => gpu.QuarantinedBytes == 0));
             await _scheduler.DoAsync(Grow);
-            await AgreeOnAsync(pages: 3);
+            await AgreeAsync(_workers, pages: 3);
         });
 
         Assert.InRange(calls, 2, 40);
@@ -76,11 +77,11 @@ public sealed class DriverFailureTests : IAsyncLifetime
 
         var refused = await _scheduler.UntilAsync(Grow, answer => answer.GetProperty("ok").GetBoolean() || answer.GetProperty("reason").GetString() != "NotAttached");
         Assert.Equal("OutOfMemory", refused.GetProperty("reason").GetString());
-        await AgreeOnAsync(pages: 0);
+        await AgreeAsync(_workers, pages: 0);
         await _scheduler.RefusedAsync("Busy", Grow);
-        await AgreeOnAsync(pages: 0);
+        await AgreeAsync(_workers, pages: 0);
         await _scheduler.DoAsync(Grow);
-        await AgreeOnAsync(pages: 3);
+        await AgreeAsync(_workers, pages: 3);
         await EndsEmptyAsync();
     }
 
@@ -107,19 +108,6 @@ public sealed class DriverFailureTests : IAsyncLifetime
         }
 
         throw new InvalidOperationException("The calls never end.");
-    }
-
-    /// <summary>Both workers have so many pages, the same ones.</summary>
-    private async Task AgreeOnAsync(int pages)
-    {
-        var digests = new List<string?>();
-        foreach (var worker in _workers)
-        {
-            var arena = await worker.UntilAsync("arena", arena => arena.GetProperty("pages").GetInt32() == pages);
-            digests.Add(arena.GetProperty("digest").GetString());
-        }
-
-        Assert.Equal(digests[0], digests[1]);
     }
 
     private async Task EndsEmptyAsync()

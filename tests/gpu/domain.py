@@ -59,7 +59,7 @@ class Domain:
 
     def close(self):
         for process in [probe.process for probe in self._probes] + self._hosts:
-            process.terminate()
+            process.kill()
         for process in [probe.process for probe in self._probes] + self._hosts:
             process.wait(PATIENCE_SECONDS)
         shutil.rmtree(self.folder)

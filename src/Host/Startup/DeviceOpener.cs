@@ -49,7 +49,7 @@ internal static class DeviceOpener
         var failing = new FaultInjectingVirtualMemory(memory, TimeProvider.System);
         foreach (var fault in options.Faults)
         {
-            fault.Plan(failing);
+            _ = fault.Plan(failing);
         }
 
         return failing;

@@ -10,6 +10,7 @@ internal sealed partial class DomainState
     {
         if (TryFindOwnPool(request, request.Pool, session, out var pool))
         {
+            pool.CloseFence = request.Fence;
             BeginClosing(pool, request, null);
         }
     }

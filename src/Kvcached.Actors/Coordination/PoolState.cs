@@ -57,6 +57,9 @@ internal sealed class PoolState
     /// <summary>The latest fence of anything that has left the pool.</summary>
     public EngineStep Fence { get; private set; }
 
+    /// <summary>For a pool that its engine closes, the last step that uses it.</summary>
+    public EngineStep CloseFence { get; set; }
+
     /// <summary>By rank number; of no meaning where hosts map the pages.</summary>
     public WorkerView[] Workers { get; }
 

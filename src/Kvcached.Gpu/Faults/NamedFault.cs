@@ -50,18 +50,17 @@ public readonly record struct NamedFault(VirtualMemoryOperation? Operation, long
         return true;
     }
 
-    /// <summary>The fault for that memory, its calls counted from now on.</summary>
-    public void Plan(FaultInjectingVirtualMemory memory)
+    /// <summary>Plans the fault for that memory, its calls counted from now on; the call that will hang, or null when none will.</summary>
+    public HangingCall? Plan(FaultInjectingVirtualMemory memory)
     {
         ArgumentNullException.ThrowIfNull(memory);
-        if (Code is { } code)
+        if (Code is not { } code)
         {
-            memory.FailNth(Operation, Call, code);
+            return memory.HangNth(Operation, Call);
         }
-        else
-        {
-            _ = memory.HangNth(Operation, Call);
-        }
+
+        memory.FailNth(Operation, Call, code);
+        return null;
     }
 
     private static bool Is(string text, string word) => text.Equals(word, StringComparison.OrdinalIgnoreCase);

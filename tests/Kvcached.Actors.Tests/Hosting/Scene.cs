@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Kvcached.Actors.Engines;
+using Kvcached.Actors.Tests.Ranks;
 using Kvcached.Actors.Tests.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Geometry;
@@ -117,7 +118,7 @@ internal sealed class Scene : IAsyncDisposable
     }
 
     private static string DigestOf(IEnumerable<Extent> extents) =>
-        extents.Aggregate(LayoutDigest.Empty, (digest, extent) => digest.With(extent)).ToString();
+        RankRig.DigestOf([.. extents]).ToString();
 
     private async Task<EngineResult<ImmutableArray<Extent>>> AskAsync(int pages)
     {

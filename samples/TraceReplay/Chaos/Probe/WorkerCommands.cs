@@ -11,6 +11,7 @@ internal sealed class WorkerCommands : IDisposable
 {
     private FaultInjectingVirtualMemory? _memory;
     private KvArena? _arena;
+    private HangingCall? _hanging;
 
     public WorkerCommands(Dictionary<string, Func<ProbeCommand, ProbeAnswer>> commands)
     {
@@ -29,12 +30,20 @@ internal sealed class WorkerCommands : IDisposable
             _memory!.Heal();
             return ProbeAnswer.Ok.With("calls", _memory.TotalCallCount);
         };
+        commands["hanging"] = _ => ProbeAnswer.Ok.With("hangs", _hanging is { Reached.IsCompleted: true });
+        commands["release"] = _ =>
+        {
+            _memory!.Heal();
+            _hanging?.Release();
+            return ProbeAnswer.Ok.With("calls", _memory.TotalCallCount);
+        };
         commands["arena"] = _ => Describe();
         commands["detach"] = command => Detach(command);
     }
 
     public void Dispose()
     {
+        _hanging?.Release();
         _arena?.Dispose();
         _memory?.Dispose();
     }
@@ -73,7 +82,7 @@ internal sealed class WorkerCommands : IDisposable
             throw new ArgumentException($"fault={command.Text("fault")} isn't {NamedFault.Allowed}.", nameof(command));
         }
 
-        fault.Plan(_memory!);
+        _hanging = fault.Plan(_memory!);
         return ProbeAnswer.Ok.With("calls", _memory!.TotalCallCount);
     }
 
