@@ -20,7 +20,7 @@ public class RandomScheduleTests
 
     /// <summary>Schedules per run; more of them for a night by <c>KVCACHED_SCHEDULES</c>.</summary>
     private static readonly int ScheduleCount =
-        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 500;
+        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 5_000;
 
     private enum Act
     {

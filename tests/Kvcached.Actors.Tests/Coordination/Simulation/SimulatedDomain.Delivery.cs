@@ -56,8 +56,13 @@ internal sealed partial class SimulatedDomain
                 TakeOver();
             }
 
+            var before = _saidCount;
             Coordinator.Tick(Now);
-            Check();
+            if (_saidCount != before)
+            {
+                Check();
+            }
+
             foreach (var engine in Engines)
             {
                 engine.Tick();
@@ -81,10 +86,14 @@ internal sealed partial class SimulatedDomain
 
             Settle();
         }
+
+        // What changed without a word being said is found at the latest here.
+        Check();
     }
 
     void ICoordinatorPort.ToRank(GpuId gpu, RankProtocol.ICommand command)
     {
+        _saidCount++;
         QuietRules.CheckCommand(this, gpu, command);
         _rankLinks[gpu].Down.Send(new Mail(command, command.Epoch));
     }
@@ -96,6 +105,7 @@ internal sealed partial class SimulatedDomain
             QuietRules.CheckGrant(this, granted);
         }
 
+        _saidCount++;
         _engineLinks[session].Down.Send(message);
     }
 

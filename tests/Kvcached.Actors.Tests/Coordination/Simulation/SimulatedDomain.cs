@@ -23,6 +23,7 @@ internal sealed partial class SimulatedDomain : ICoordinatorPort
     private readonly Dictionary<GpuId, (Link Down, Link Up)> _rankLinks = [];
     private readonly Dictionary<SessionId, (Link Down, Link Up)> _engineLinks = [];
     private readonly HashSet<(SessionId, RequestId)> _told = [];
+    private long _saidCount;
 
     public SimulatedDomain(int rankCount, int capacityPages = 64, CoordinatorSettings? settings = null)
     {
