@@ -87,7 +87,8 @@ public sealed class DriverFailureTests : IAsyncLifetime
 
     private async Task StartAsync(params string[] arguments)
     {
-        _domain = await EngineDomain.StartAsync(hosts: 2, arguments);
+        // No deadline is to decide here, however busy the machine is.
+        _domain = await EngineDomain.StartAsync(hosts: 2, [.. arguments, "--worker-deadline", "20s", "--decision-deadline", "30s"]);
         _scheduler = await _domain.StartSchedulerAsync();
         await _scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
         _workers = await _domain.StartWorkersAsync("pool");

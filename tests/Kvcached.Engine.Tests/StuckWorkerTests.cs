@@ -14,7 +14,8 @@ public sealed class StuckWorkerTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _domain = await EngineDomain.StartAsync(hosts: 2);
+        // Long enough for a machine that is busy with other things; only the unmap that hangs takes as long.
+        _domain = await EngineDomain.StartAsync(hosts: 2, "--worker-deadline", "5s", "--decision-deadline", "15s");
         _scheduler = await _domain.StartSchedulerAsync();
         await _scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
         _workers = await _domain.StartWorkersAsync("pool");
