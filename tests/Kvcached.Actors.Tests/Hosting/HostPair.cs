@@ -27,6 +27,9 @@ public sealed class HostPair : IAsyncLifetime
             _hosts[gpu] = await InProcessHost.StartAsync(gpu, new InProcessHostOptions(), options => options with
             {
                 RunDirectory = _directory, SeedHosts = seeds, HousekeepingInterval = TimeSpan.FromMilliseconds(100),
+
+                // None of these is to decide anything, however busy the machine is.
+                SessionLease = TimeSpan.FromMinutes(10), DecisionDeadline = TimeSpan.FromSeconds(30), WorkerDeadline = TimeSpan.FromSeconds(20),
             });
         }
 
