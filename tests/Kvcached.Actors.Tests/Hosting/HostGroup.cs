@@ -15,7 +15,7 @@ namespace Kvcached.Actors.Tests.Hosting;
 internal sealed class HostGroup : IAsyncDisposable
 {
     // Generous, since it only bounds a test that hangs.
-    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("kvcached-hosts-").FullName;
     private readonly Dictionary<int, Address> _addresses = [];
@@ -131,7 +131,7 @@ internal sealed class HostGroup : IAsyncDisposable
         LastHocon = () => $$"""
             akka.remote.dot-netty.tcp.applied-adapters = ["trttl"]
             akka.cluster.seed-nodes = [{{string.Join(", ", _seeds.Select(seed => $"\"{seed}\""))}}]
-            akka.cluster.failure-detector.acceptable-heartbeat-pause = 6 s
+            akka.cluster.failure-detector.acceptable-heartbeat-pause = 10 s
             akka.cluster.split-brain-resolver.active-strategy = {{strategy}}
             akka.cluster.split-brain-resolver.stable-after = 2 s
             """,

@@ -76,8 +76,15 @@ internal sealed class InProcessHost : IAsyncDisposable
         var coordinator = ActorRegistry.For(System).Get<CoordinatorProxy>();
         for (var known = 0; known < count; await Task.Delay(20, cancellation))
         {
-            var domain = await coordinator.Ask<DomainProtocol.DomainDescription>(DomainProtocol.DescribeDomain.Instance, TimeSpan.FromSeconds(60), cancellation);
-            known = domain.Gpus.Count(g => g.IsAvailable);
+            try
+            {
+                var domain = await coordinator.Ask<DomainProtocol.DomainDescription>(DomainProtocol.DescribeDomain.Instance, TimeSpan.FromSeconds(5), cancellation);
+                known = domain.Gpus.Count(g => g.IsAvailable);
+            }
+            catch (AskTimeoutException)
+            {
+                // There is no coordinator yet, or the question was lost.
+            }
         }
     }
 

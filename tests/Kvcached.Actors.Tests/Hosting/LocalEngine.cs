@@ -26,6 +26,20 @@ internal sealed class LocalEngine(string name)
         _ear = host.System.ActorOf(Akka.Actor.Props.Create(() => new Ear(_heard.Writer)));
     }
 
+    /// <summary>The same; false when that host's actors are about to end.</summary>
+    public bool TryUse(InProcessHost host)
+    {
+        try
+        {
+            Use(host);
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Asks again and again under one request id; null when nobody answers in that time.</summary>
     public async Task<EngineProtocol.IReply?> AskAsync(Func<RequestId, EngineProtocol.IRequest> make, TimeSpan patience)
     {

@@ -95,9 +95,8 @@ public sealed class SplitSpecs
 
             cancellation.ThrowIfCancellationRequested();
             ImmutableArray<int> alive = [.. (turn % 2 == 0 ? side : otherSide).Where(host => !group.Hosts[host].System.WhenTerminated.IsCompleted)];
-            if (!alive.IsEmpty)
+            if (!alive.IsEmpty && engine.TryUse(group.Hosts[alive[0]]))
             {
-                engine.Use(group.Hosts[alive[0]]);
                 await IsRefusedAsync(engine, pool);
             }
         }
