@@ -10,12 +10,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 
 filter='Category!=Long'
+hang=5m
 names=()
 for argument in "$@"; do
   case "$argument" in
     --long)
       filter=''
-      export KVCACHED_SCHEDULES=20000 # random schedules of the simulated domain; 500 otherwise
+      export KVCACHED_SCHEDULES=100000 # random schedules of the simulated domain; 5,000 otherwise
+      hang=30m
       ;;
     --help | -h) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) echo "test.sh: unknown option '$argument'; see ./test.sh --help" >&2; exit 2 ;;
@@ -58,7 +60,7 @@ for project in tests/*/*.Tests.csproj; do
   started=$SECONDS
   log="$results/$name.log"
   # A run that hangs is a failure with a name, not a build that never ends.
-  arguments=(test "$project" --configuration Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" --blame-hang-timeout 5m)
+  arguments=(test "$project" --configuration Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" --blame-hang-timeout "$hang")
   [ -n "$filter" ] && arguments+=(--filter "$filter")
   dotnet "${arguments[@]}" >"$log" 2>&1 || true
   read -r p f s < <(build/count-tests.sh "$results/$name.trx")

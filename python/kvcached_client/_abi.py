@@ -211,6 +211,7 @@ WAITING: Dict[str, List[Any]] = {
     "kvc_pool_trim": [Handle, _I32, _I32, _I32, _I32S],
     "kvc_pool_null_block": [Handle, _I32, _I32, _I32S],
     "kvc_close_pool": [Handle, _I32],
+    "kvc_close_pool_after": [Handle, _I64, _I32],
     "kvc_blocks_alloc_or_grow": [Handle, _I32, _I32S, _I32, _I32],
     "kvc_attach_rank": [POINTER(AttachOptions), POINTER(Handle)],
     "kvc_close_arena": [Handle, _I32],

@@ -225,10 +225,14 @@ class Pool:
     def is_closed(self) -> bool:
         return not self._finalizer.alive or self._session.is_closed
 
-    def close(self, *, timeout: float = _CLOSE_SECONDS) -> None:
-        """Closes the pool and returns its memory. More calls do nothing."""
+    def close(self, *, last_step: int = 0, timeout: float = _CLOSE_SECONDS) -> None:
+        """Closes the pool and returns its memory. More calls do nothing.
+
+        :param last_step: The last step that uses the pool, for a scheduler that runs ahead of its workers; they unmap nothing before they have completed it,
+            nor the last step that blocks were freed or cached with.
+        """
         if self._finalizer.detach() is not None and not self._session.is_closed:
-            self._lib.check(self._lib.kvc_close_pool(self._handle, milliseconds(timeout)))
+            self._lib.check(self._lib.kvc_close_pool_after(self._handle, last_step, milliseconds(timeout)))
 
     def __enter__(self) -> "Pool":
         return self

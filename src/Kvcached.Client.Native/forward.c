@@ -31,6 +31,7 @@ FORWARD(pool_extents, (kvc_handle pool, int32_t group, kvc_extent *extents, int3
 FORWARD(pool_get_stats, (kvc_handle pool, kvc_pool_stats *stats), (pool, stats))
 FORWARD(pool_rank_bytes, (kvc_handle pool, int32_t rank, int64_t *mapped_bytes, int64_t *live_bytes), (pool, rank, mapped_bytes, live_bytes))
 FORWARD(close_pool, (kvc_handle pool, int32_t timeout_ms), (pool, timeout_ms))
+FORWARD(close_pool_after, (kvc_handle pool, int64_t last_step, int32_t timeout_ms), (pool, last_step, timeout_ms))
 
 FORWARD(blocks_alloc, (kvc_handle pool, int32_t group, int32_t *blocks, int32_t count), (pool, group, blocks, count))
 FORWARD(blocks_alloc_or_grow, (kvc_handle pool, int32_t group, int32_t *blocks, int32_t count, int32_t timeout_ms),

@@ -268,8 +268,12 @@ KVC_API int32_t kvc_pool_get_stats(kvc_handle pool, kvc_pool_stats *stats);
 KVC_API int32_t kvc_pool_rank_bytes(kvc_handle pool, int32_t rank, int64_t *mapped_bytes, int64_t *live_bytes);
 
 /* Closes a pool and returns its memory. Its handle ends in either case; an error says why the return isn't confirmed. Blocks for timeout_ms
- * at most. */
+ * at most. Workers unmap it once they have completed the last step that blocks were freed or cached with, and all that they have submitted. */
 KVC_API int32_t kvc_close_pool(kvc_handle pool, int32_t timeout_ms);
+
+/* The same for a scheduler that runs ahead of its workers: last_step is the last step that uses the pool, whether or not the workers have
+ * submitted it. A step that never comes keeps the memory until the workers close their arenas or end. Below 1: as kvc_close_pool. */
+KVC_API int32_t kvc_close_pool_after(kvc_handle pool, int64_t last_step, int32_t timeout_ms);
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------------------------------ */
 

@@ -51,8 +51,8 @@ public sealed class WorkerDeathTests : IAsyncLifetime
         var read = await successor.DoAsync($"verify version=1 blocks={List(blocks)}");
         Assert.Equal(0, read.GetProperty("corrupt").GetInt32());
         await _scheduler.UntilAsync("grow pool=pool pages=1 deadline=5", answer => answer.GetProperty("ok").GetBoolean());
-        var digests = new[] { await workers[0].DoAsync("arena"), await successor.DoAsync("arena") };
-        Assert.Equal(digests[0].GetProperty("digest").GetString(), digests[1].GetProperty("digest").GetString());
+        var mapped = (await _scheduler.DoAsync("pool-stats pool=pool")).GetProperty("mappedPages").GetInt32();
+        await AgreeAsync([workers[0], successor], mapped);
     }
 
     [Fact]
@@ -74,8 +74,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
         workers[0].Continue();
         await _scheduler.UntilAsync("grow pool=pool pages=2 deadline=5", answer => answer.GetProperty("ok").GetBoolean());
         await _domain.GpusUntilAsync(gpus => gpus.All(gpu => gpu.QuarantinedBytes == 0 && gpu.ReservedBytes == 0));
-        var digests = new[] { await workers[0].DoAsync("arena"), await workers[1].DoAsync("arena") };
-        Assert.Equal(digests[0].GetProperty("digest").GetString(), digests[1].GetProperty("digest").GetString());
+        await AgreeAsync(workers, (await _scheduler.DoAsync("pool-stats pool=pool")).GetProperty("mappedPages").GetInt32());
     }
 
     [Fact]
@@ -107,6 +106,31 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_pool_should_stay_mapped_until_the_step_that_its_scheduler_closed_it_with_is_complete_on_every_rank()
+    {
+        var workers = await _domain.StartWorkersAsync("pool");
+        var blocks = BlocksOf(await _scheduler.GrantedAsync("allocate pool=pool count=4"));
+        foreach (var worker in workers)
+        {
+            await worker.DoAsync($"write version=3 blocks={List(blocks)}");
+            await worker.DoAsync("step-done step=4");
+        }
+
+        // The scheduler runs ahead: no worker has got step 6 yet.
+        await _scheduler.SendAsync("close-pool pool=pool step=6");
+        await workers[0].UntilAsync("arena", arena => arena.GetProperty("gone").GetString() is not null || arena.GetProperty("leaving").GetInt32() > 0);
+        await workers[0].DoAsync("step-done step=6");
+        await workers[0].UntilAsync("arena", arena => arena.GetProperty("descriptors").GetInt32() == 0);
+        await workers[1].DoAsync("step-done step=5");
+        Assert.True((await workers[1].DoAsync("arena")).GetProperty("leaving").GetInt32() > 0);
+        await workers[1].DoAsync("step-done step=6");
+
+        Assert.True((await _scheduler.AnswerAsync("close-pool")).GetProperty("ok").GetBoolean());
+        await workers[1].UntilAsync("arena", arena => arena.GetProperty("descriptors").GetInt32() == 0);
+        await _domain.IsEmptyAsync();
+    }
+
+    [Fact]
     public async Task A_dead_worker_that_nobody_replaces_should_not_keep_its_pools_memory()
     {
         await using var domain = await EngineDomain.StartAsync(hosts: 2, "--reattach-window", "1s");
@@ -116,8 +140,10 @@ public sealed class WorkerDeathTests : IAsyncLifetime
         await scheduler.GrantedAsync("grow pool=pool pages=4");
         await workers[1].KillAsync();
 
-        // The window ends by itself; then the pool is withdrawn from its scheduler and from the rank that lives.
+        // The window ends by itself; then the pool is lost, and the worker that lives unmaps it when its scheduler has said that no step uses it.
         await scheduler.UntilAsync("pool-stats pool=pool", stats => stats.GetProperty("withdrawn").GetString() == "PoolLost");
+        Assert.Null((await workers[0].DoAsync("arena")).GetProperty("gone").GetString());
+        await scheduler.DoAsync("close-pool pool=pool");
         await workers[0].UntilAsync("arena", arena => arena.GetProperty("gone").GetString() is not null && arena.GetProperty("descriptors").GetInt32() == 0);
         await domain.IsEmptyAsync();
         await scheduler.RefusedAsync("PoolLost", "grow pool=pool pages=1 deadline=5");

@@ -53,6 +53,7 @@ static void check_bad_handle(kvc_handle bad)
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_pool_get_stats(bad, &pool_stats));
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_pool_rank_bytes(bad, 0, &bytes, NULL));
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_close_pool(bad, 100));
+    CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_close_pool_after(bad, 7, 100));
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_blocks_alloc(bad, 0, &block, 1));
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_blocks_alloc_or_grow(bad, 0, &block, 1, 100));
     CHECK_STATUS(KVC_ERROR_BAD_HANDLE, kvc_blocks_free(bad, 0, &block, 1, 1));

@@ -2,6 +2,7 @@ using System.Net;
 using Kvcached.Actors.Hosting;
 using Kvcached.Core.Sharing;
 using Kvcached.Core.Units;
+using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
@@ -38,6 +39,7 @@ internal static class HostOptionsReader
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
             Pages = ReadPages(read, host.Pages),
+            Faults = [.. read.List(TestFail, text => NamedFault.TryParse(text, out _), NamedFault.Allowed).Select(text => NamedFault.TryParse(text, out var fault) ? fault : default)],
             Ranks = ReadRanks(read, ranks),
         };
 

@@ -47,6 +47,7 @@ internal static class HostSettingCatalog
     public const string MaxExtentShare = "max-extent-share";
     public const string MaxWaitingRequests = "max-waiting-requests-per-pool";
     public const string TestCrashSignal = "test-crash-signal";
+    public const string TestFail = "test-fail";
 
     public static IReadOnlyList<HostSetting> All { get; } =
     [
@@ -94,6 +95,7 @@ internal static class HostSettingCatalog
         new(MaxExtentShare, "SHARE", "an extent takes at most this share of its pool's limit, above 0 to 1; default 0.0625"),
         new(MaxWaitingRequests, "N", "requests that may wait for one pool, 1 to 1000000; default 1024"),
         new(TestCrashSignal, "", "for tests only: the signal SIGUSR1 makes the page mapper fail, as a bug would, and SIGUSR2 cuts the coordinator's lane; default off"),
+        new(TestFail, "STEP:N:CODE", "for tests only: the driver's N-th call of that step (any, reserve, free, create, map, setaccess, unmap, release, export, import) answers that code, or hangs, repeatable; default none", IsRepeatable: true),
     ];
 
     private static readonly Dictionary<string, HostSetting> ByName = All.ToDictionary(setting => Normalize(setting.Key), StringComparer.Ordinal);

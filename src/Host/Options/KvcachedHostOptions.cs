@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Kvcached.Actors.Hosting;
+using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.Memory;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Gateway;
@@ -40,6 +42,9 @@ internal sealed record KvcachedHostOptions
 
     /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
     public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };
+
+    /// <summary>For tests only: driver calls that go wrong, counted from the start. Default none.</summary>
+    public ImmutableArray<NamedFault> Faults { get; init; } = [];
 
     /// <summary>What the actors are told; its run directory and device name are filled in once known.</summary>
     public RankHostOptions Ranks { get; init; } = new() { RunDirectory = string.Empty };

@@ -1,6 +1,7 @@
 using Kvcached.Core.Ids;
 using Kvcached.Core.Units;
 using Kvcached.Gpu.Devices;
+using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.HostMemory;
 using Kvcached.Gpu.Memory;
 using Kvcached.Host.Options;
@@ -17,7 +18,7 @@ internal static class DeviceOpener
 
     public static StartResult<IVirtualMemory> Open(KvcachedHostOptions options) =>
         VirtualMemoryFactory.TryOpen(CreateRequest(options), out var memory, out var problem)
-            ? new StartResult<IVirtualMemory>(memory, null)
+            ? new StartResult<IVirtualMemory>(WithFaults(memory, options), null)
             : new StartFailure(
                 problem.Reason == GpuUnavailableReason.BadRequest ? HostExitCode.Usage : HostExitCode.NoGpu,
                 $"no GPU for {Describe(options)}: {problem.Text} Without a GPU, lend main memory with --gpu none.");
@@ -36,6 +37,22 @@ internal static class DeviceOpener
             HostExitCode.Usage,
             $"{HostSettingCatalog.Memory}: {ByteSize.Format(wantedBytes)} can't be lent by {memory.Gpu}; allowed: "
             + $"{ByteSize.Format(memory.GranularityBytes)} to {ByteSize.Format(memory.TotalBytes)}.");
+    }
+
+    private static IVirtualMemory WithFaults(IVirtualMemory memory, KvcachedHostOptions options)
+    {
+        if (options.Faults.IsEmpty)
+        {
+            return memory;
+        }
+
+        var failing = new FaultInjectingVirtualMemory(memory, TimeProvider.System);
+        foreach (var fault in options.Faults)
+        {
+            _ = fault.Plan(failing);
+        }
+
+        return failing;
     }
 
     private static VirtualMemoryRequest CreateRequest(KvcachedHostOptions options) => new()

@@ -11,6 +11,7 @@ internal sealed partial class DomainState
     {
         if (TryFindOwnPool(request, request.Pool, session, out var pool))
         {
+            pool.CloseFence = request.Fence;
             BeginClosing(pool, request, null);
         }
     }
@@ -107,9 +108,16 @@ internal sealed partial class DomainState
             session.Pools.Remove(pool.Id);
         }
 
-        if (pool.Opener is { } closer)
+        if (pool.TakeOpener() is { } closer)
         {
-            Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
+            if (pool.OpenRefusal is { } refusal)
+            {
+                Refuse(closer, refusal);
+            }
+            else
+            {
+                Answer(new EngineProtocol.PoolClosed(closer.Session, closer.Request, pool.Id));
+            }
         }
 
         MemoryWasFreed();

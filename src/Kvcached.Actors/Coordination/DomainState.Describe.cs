@@ -23,33 +23,78 @@ internal sealed partial class DomainState
             }
         }
 
-        return _pools.Values.Where(p => p.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Stranded).Select(FindImbalance).FirstOrDefault(problem => problem is not null);
-    }
-
-    /// <summary>Every page id that is taken is in the table, leaving or in flight, and every GPU's account says as much.</summary>
-    private string? FindImbalance(PoolState pool)
-    {
-        var inFlight = pool.Flight?.Allocation is null ? [] : pool.Flight.Decision.Extents;
-        HashSet<Core.Paging.Extent> known = [.. pool.Table.Enumerate(), .. pool.Leaving.Extents, .. inFlight];
-        var taken = pool.PageIds.SelectMany(ids => ids.Granted).ToArray();
-        if (taken.Length != known.Count || !taken.All(known.Contains))
+        foreach (var pool in _pools.Values)
         {
-            return $"{pool.Id} has taken {string.Join(", ", taken)} but knows of {string.Join(", ", known)}.";
-        }
-
-        foreach (var rank in Enumerable.Range(0, pool.RankCount).Where(r => !pool.AwaitedHosts.ContainsKey(r)))
-        {
-            var used = pool.BytesOn(rank, [.. pool.Table.Enumerate(), .. pool.Leaving.Extents.Where(e => pool.Leaving.IsHeldBy(e, rank) && !pool.Leaving.IsQuarantinedOn(e, rank))]);
-            var quarantined = pool.BytesOn(rank, [.. pool.Leaving.Extents.Where(e => pool.Leaving.IsQuarantinedOn(e, rank))]);
-            if (!_ranks.TryGetValue(pool.Gpus[rank], out var view) || !view.Ledger.TryFind(pool.Id, out var entry)
-                || entry.UsedBytes != used || entry.QuarantinedBytes != quarantined || entry.ReservedBytes != pool.BytesOn(rank, inFlight))
+            if (pool.Phase is PoolPhase.Ready or PoolPhase.Reopening or PoolPhase.Stopped or PoolPhase.Stranded
+                && (FindStrayPages(pool) ?? FindImbalance(pool)) is { } problem)
             {
-                return $"{pool.Id} holds {used} bytes, {quarantined} quarantined and {pool.BytesOn(rank, inFlight)} in flight on {pool.Gpus[rank]}, whose account says otherwise.";
+                return problem;
             }
         }
 
         return null;
     }
+
+    /// <summary>Every page id that is taken is in the table, leaving or in flight, in one of them only.</summary>
+    private static string? FindStrayPages(PoolState pool)
+    {
+        var inFlight = InFlight(pool);
+        var (taken, isKnown) = (0, true);
+        foreach (var ids in pool.PageIds)
+        {
+            foreach (var extent in ids.Granted)
+            {
+                taken++;
+                isKnown = isKnown && (pool.Table.Contains(extent) || pool.Leaving.Contains(extent) || inFlight.Contains(extent));
+            }
+        }
+
+        return isKnown && taken == pool.Table.ExtentCount + pool.Leaving.Count + inFlight.Length
+            ? null
+            : $"{pool.Id} has taken {string.Join(", ", pool.PageIds.SelectMany(ids => ids.Granted))} but knows of {string.Join(", ", pool.Table.Enumerate().Concat(pool.Leaving.Extents).Concat(inFlight))}.";
+    }
+
+    /// <summary>Every GPU's account says what the pool's extents add up to there.</summary>
+    private string? FindImbalance(PoolState pool)
+    {
+        var inFlight = InFlight(pool);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            if (pool.AwaitedHosts.ContainsKey(rank))
+            {
+                continue;
+            }
+
+            var (used, quarantined) = (0L, 0L);
+            foreach (var extent in pool.Table.Enumerate())
+            {
+                used += pool.Layouts[rank].BytesOf(extent);
+            }
+
+            foreach (var extent in pool.Leaving.Extents)
+            {
+                if (pool.Leaving.IsQuarantinedOn(extent, rank))
+                {
+                    quarantined += pool.Layouts[rank].BytesOf(extent);
+                }
+                else if (pool.Leaving.IsHeldBy(extent, rank))
+                {
+                    used += pool.Layouts[rank].BytesOf(extent);
+                }
+            }
+
+            var reserved = pool.BytesOn(rank, inFlight);
+            if (!_ranks.TryGetValue(pool.Gpus[rank], out var view) || !view.Ledger.TryFind(pool.Id, out var entry)
+                || entry.UsedBytes != used || entry.QuarantinedBytes != quarantined || entry.ReservedBytes != reserved)
+            {
+                return $"{pool.Id} holds {used} bytes, {quarantined} quarantined and {reserved} in flight on {pool.Gpus[rank]}, whose account says otherwise.";
+            }
+        }
+
+        return null;
+    }
+
+    private static ImmutableArray<Core.Paging.Extent> InFlight(PoolState pool) => pool.Flight?.Allocation is null ? [] : pool.Flight.Decision.Extents;
 
     private static DomainProtocol.GpuDescription DescribeGpu(RankView view) => new(
         view.Gpu, view.Incarnation, view.Address, view.DeviceName, view.Backend, view.IsAvailable,

@@ -43,7 +43,7 @@ internal sealed partial class DomainState
         {
             if (!answer.IsOpen)
             {
-                FailOpening(pool, answer.Refusal ?? new Refusal(RefusalReason.RankUnavailable, $"{answer.Gpu} didn't open {pool.Id}."));
+                UndoOpening(pool, answer.Refusal ?? new Refusal(RefusalReason.RankUnavailable, $"{answer.Gpu} didn't open {pool.Id}."));
             }
             else if (pool.PhaseAwaiting.Remove(rank) && pool.PhaseAwaiting.Count == 0)
             {
@@ -208,6 +208,14 @@ internal sealed partial class DomainState
         BeginClosing(pool, null, null);
     }
 
+    /// <summary>Its opener is told why when no rank has anything of it any more, so that it may ask for the name again at once; or a while later.</summary>
+    private void UndoOpening(PoolState pool, Refusal refusal)
+    {
+        pool.OpenRefusal = refusal;
+        BeginClosing(pool, pool.TakeOpener(), null);
+        pool.PhaseDeadlineAt = _now + _settings.DecisionDeadline;
+    }
+
     private void ExpirePhase(PoolState pool)
     {
         if (pool.Phase == PoolPhase.Opening && _now >= pool.PhaseDeadlineAt)
@@ -228,7 +236,7 @@ internal sealed partial class DomainState
         {
             var missing = string.Join(", ", pool.PhaseAwaiting.Ranks().Select(r => pool.Gpus[r]));
             pool.Opener = null;
-            Refuse(closer, RefusalReason.RankUnavailable, $"{pool.Id} is closed, but {missing} hasn't released it yet and will be asked on.");
+            Refuse(closer, pool.OpenRefusal ?? new Refusal(RefusalReason.RankUnavailable, $"{pool.Id} is closed, but {missing} hasn't released it yet and will be asked on."));
         }
     }
 }

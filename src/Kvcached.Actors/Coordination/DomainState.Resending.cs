@@ -11,7 +11,7 @@ internal sealed partial class DomainState
         RankProtocol.ICommand? command = pool.Phase switch
         {
             PoolPhase.Opening or PoolPhase.Reopening => new RankProtocol.OpenRankPool(Epoch, pool.Id, rank, pool.Spec, pool.Owner),
-            PoolPhase.Closing => new RankProtocol.CloseRankPool(Epoch, pool.Id),
+            PoolPhase.Closing => new RankProtocol.CloseRankPool(Epoch, pool.Id, pool.CloseFence),
             PoolPhase.Stopped => new RankProtocol.InstallTable(Epoch, pool.Id, pool.Seq, pool.Entries(), pool.Fence),
             _ => null,
         };

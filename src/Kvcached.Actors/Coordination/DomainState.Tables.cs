@@ -129,7 +129,7 @@ internal sealed partial class DomainState
             // It was not here when the others were told.
             if (rank < 0 || pool.PhaseAwaiting.Add(rank))
             {
-                _port.ToRank(view.Gpu, new RankProtocol.CloseRankPool(Epoch, report.Pool));
+                _port.ToRank(view.Gpu, new RankProtocol.CloseRankPool(Epoch, report.Pool, pool.CloseFence));
             }
         }
         else if (pool.Phase == PoolPhase.Recovering)

@@ -2,7 +2,7 @@ using Kvcached.Actors.Protocols;
 
 namespace Kvcached.Actors.Coordination;
 
-/// <content>Engine workers as their ranks tell of them: nothing is granted without all of them, and a pool without one for too long is withdrawn.</content>
+/// <content>Engine workers as their ranks tell of them: nothing is granted without all of them, and a pool without one for too long is lost.</content>
 internal sealed partial class DomainState
 {
     /// <summary>A pool's worker has attached to a rank, or is gone.</summary>
@@ -51,7 +51,7 @@ internal sealed partial class DomainState
             // Of one whose host has ended nothing is known.
             if (!pool.AwaitedHosts.ContainsKey(rank) && pool.Workers[rank].GoneAt is { } since && _now - since >= _settings.ReattachWindow)
             {
-                WithdrawNow(pool, $"its worker of rank {rank} on {pool.Gpus[rank]} has gone, and none attached within {_settings.ReattachWindow.TotalSeconds:0.#} s");
+                Withdraw(pool, $"its worker of rank {rank} on {pool.Gpus[rank]} has gone, and none attached within {_settings.ReattachWindow.TotalSeconds:0.#} s");
                 return;
             }
         }

@@ -14,6 +14,8 @@ internal sealed class LeavingExtents(int rankCount)
 
     public IEnumerable<Extent> Extents => _extents.Keys;
 
+    public bool Contains(in Extent extent) => _extents.ContainsKey(extent);
+
     /// <summary>Every rank holds the extent until it says otherwise.</summary>
     public void Add(in Extent extent) => _extents.Add(extent, (RankSet.All(rankCount), RankSet.Empty(rankCount)));
 

@@ -57,6 +57,9 @@ internal sealed class PoolState
     /// <summary>The latest fence of anything that has left the pool.</summary>
     public EngineStep Fence { get; private set; }
 
+    /// <summary>For a pool that its engine closes, the last step that uses it.</summary>
+    public EngineStep CloseFence { get; set; }
+
     /// <summary>By rank number; of no meaning where hosts map the pages.</summary>
     public WorkerView[] Workers { get; }
 
@@ -117,6 +120,9 @@ internal sealed class PoolState
 
     /// <summary>The request that is answered when the pool is open, or closed; null when nobody waits.</summary>
     public EngineProtocol.IRequest? Opener { get; set; }
+
+    /// <summary>Why not all ranks opened it; null unless it is closed for that.</summary>
+    public Refusal? OpenRefusal { get; set; }
 
     /// <summary>When opening, closing or recovering must be over.</summary>
     public TimeSpan PhaseDeadlineAt { get; set; }
@@ -189,6 +195,14 @@ internal sealed class PoolState
             _origins.Remove((extent.Group, extent.First.Value));
             Leaving.Add(extent);
         }
+    }
+
+    /// <summary>The request that is answered now; nobody waits any more.</summary>
+    public EngineProtocol.IRequest? TakeOpener()
+    {
+        var opener = Opener;
+        Opener = null;
+        return opener;
     }
 
     public bool Holds(in Extent extent) =>

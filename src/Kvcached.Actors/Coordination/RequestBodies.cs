@@ -11,7 +11,7 @@ internal static class RequestBodies
     public static bool AreSame(EngineProtocol.IRequest left, EngineProtocol.IRequest right) => (left, right) switch
     {
         (EngineProtocol.OpenPool a, EngineProtocol.OpenPool b) => a.Spec == b.Spec,
-        (EngineProtocol.ClosePool a, EngineProtocol.ClosePool b) => a.Pool == b.Pool,
+        (EngineProtocol.ClosePool a, EngineProtocol.ClosePool b) => a.Pool == b.Pool && a.Fence == b.Fence,
         (EngineProtocol.AllocatePages a, EngineProtocol.AllocatePages b) => a.Pool == b.Pool && a.Group == b.Group && a.PageCount == b.PageCount,
         (EngineProtocol.FreeExtents a, EngineProtocol.FreeExtents b) =>
             a.Pool == b.Pool && a.Extents.IsDefault == b.Extents.IsDefault

@@ -95,7 +95,10 @@ public static class RankProtocol
     public sealed record OpenRankPool(Epoch Epoch, PoolId Pool, int Rank, PoolSpec Spec, SessionId Owner) : ICommand;
 
     /// <summary>Unmaps and releases all of a pool on the rank. Reply: <see cref="RankPoolAnswer"/> or <see cref="EpochRefused"/>.</summary>
-    public sealed record CloseRankPool(Epoch Epoch, PoolId Pool) : ICommand;
+    /// <param name="Epoch">The coordinator's epoch.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Fence">The last engine step that uses it, as its engine said; a worker completes all that it has submitted in any case.</param>
+    public sealed record CloseRankPool(Epoch Epoch, PoolId Pool, EngineStep Fence = default) : ICommand;
 
     /// <param name="Gpu">The rank's GPU.</param>
     /// <param name="Incarnation">The life of its host.</param>

@@ -62,6 +62,9 @@ internal sealed class WorkerSeat
     /// <summary>The pool is being closed: nothing is mapped any more, and its worker is told to leave.</summary>
     public bool IsClosing { get; set; }
 
+    /// <summary>The last engine step that uses the pool which is being closed.</summary>
+    public EngineStep CloseFence { get; set; }
+
     /// <summary>The command that waits for the worker; null = none.</summary>
     public WorkerWait? Wait { get; set; }
 

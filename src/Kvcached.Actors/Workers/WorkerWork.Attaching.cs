@@ -62,7 +62,7 @@ internal sealed partial class WorkerWork
         }
         else if (seat.IsClosing)
         {
-            connection.TrySend(PoolGone(pool), []);
+            connection.TrySend(PoolGone(pool, seat), []);
         }
         else
         {

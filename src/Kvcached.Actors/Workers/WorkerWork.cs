@@ -90,10 +90,11 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
         if (!seat.IsClosing)
         {
             seat.IsClosing = true;
+            seat.CloseFence = command.Fence;
             seat.IsCaughtUp = false;
             pool.Memory.Unmap([.. pool.Memory.MappedExtents.Where(e => !seat.Held.ContainsKey(e))], keep: false);
             pool.Memory.Quarantine(pool.Memory.MappedExtents.AsSpan());
-            seat.Connection?.TrySend(PoolGone(pool), []);
+            seat.Connection?.TrySend(PoolGone(pool, seat), []);
         }
 
         FinishClosing(pool, seat);
@@ -134,8 +135,8 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
     private Refusal NotAttached(RankPoolState pool) => new(
         RefusalReason.NotAttached, $"No worker is attached to rank {pool.Replica.Rank} of {pool.Replica.Pool} on {state.Pages.Gpu}, or it is still taking its table in.");
 
-    private static WorkerProtocol.PoolGone PoolGone(RankPoolState pool) =>
-        new(new Refusal(RefusalReason.UnknownPool, $"{pool.Replica.Pool} ('{pool.Replica.Spec.Name}') is closed: unmap everything and detach."));
+    private static WorkerProtocol.PoolGone PoolGone(RankPoolState pool, WorkerSeat seat) =>
+        new(new Refusal(RefusalReason.UnknownPool, $"{pool.Replica.Pool} ('{pool.Replica.Spec.Name}') is closed: unmap everything and detach."), seat.CloseFence);
 
     private static ImmutableArray<LentExtent> Lend(RankPoolState pool, ImmutableArray<Extent> extents) =>
         [.. extents.Select(e => new LentExtent(e, pool.Memory.IdentityOf(e) ?? throw new InvalidOperationException($"{e} of {pool.Replica.Pool} has no memory.")))];

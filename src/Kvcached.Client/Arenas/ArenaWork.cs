@@ -129,14 +129,27 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
         }
     }
 
-    /// <summary>The pool is gone: everything leaves once all work submitted until now is complete.</summary>
-    public void LetGoOfAll()
+    /// <summary>The pool is gone: everything leaves once all work submitted until now is complete, and the step that is named, which may not have come here yet.</summary>
+    public void LetGoOfAll(EngineStep fence)
     {
         Disconnected();
         var point = synchronizer.Request();
         foreach (var mapped in memory.Mapped.ToArray())
         {
-            _leaving.Add(new Leaving(memory.TakeOut(mapped.Lent)!, EngineStep.Sync, point, null));
+            _leaving.Add(new Leaving(memory.TakeOut(mapped.Lent)!, fence, point, null));
+        }
+
+        Release();
+    }
+
+    /// <summary>This worker leaves: it submits nothing more, so that no step which hasn't come here is waited for.</summary>
+    public void Leave()
+    {
+        LetGoOfAll(EngineStep.None);
+        var point = synchronizer.Request();
+        for (var i = 0; i < _leaving.Count; i++)
+        {
+            _leaving[i] = _leaving[i].Fence <= steps.Completed ? _leaving[i] : _leaving[i] with { Fence = EngineStep.None, Point = point };
         }
 
         Release();
@@ -204,7 +217,7 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
     private SyncPoint? PointFor(EngineStep fence) => fence == EngineStep.Sync ? synchronizer.Request() : null;
 
-    private bool IsFree(Leaving leaving) => leaving.Point?.IsDone ?? leaving.Fence <= steps.Completed;
+    private bool IsFree(Leaving leaving) => leaving.Point?.IsDone != false && (leaving.Fence == EngineStep.Sync || leaving.Fence <= steps.Completed);
 
     /// <summary>Lets go of everything whose fence is passed, and answers the unmaps that are complete by it.</summary>
     private void Release()

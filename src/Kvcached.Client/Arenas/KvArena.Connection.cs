@@ -137,7 +137,7 @@ public sealed partial class KvArena
                 _isTableComplete = true;
                 break;
             case WorkerProtocol.PoolGone gone:
-                LoseToDomain(gone.Refusal);
+                LoseToDomain(gone.Refusal, gone.Fence);
                 break;
             case SocketProtocol.Rejected rejected:
                 _lastObstacle = rejected.Refusal;
@@ -185,7 +185,7 @@ public sealed partial class KvArena
         if (_work is { } work && attached.Pool != Pool)
         {
             // The pool ended unheard, and another took its name: what was the old one's leaves behind all work that may still use it.
-            work.LetGoOfAll();
+            work.LetGoOfAll(EngineStep.None);
         }
 
         (Pool, Spec) = (attached.Pool, attached.Spec);
@@ -241,22 +241,19 @@ public sealed partial class KvArena
         line.Dispose();
     }
 
-    private void LoseToDomain(Refusal refusal)
+    private void LoseToDomain(Refusal refusal, EngineStep fence = default)
     {
         if (_gone is null)
         {
             _gone = refusal;
-            _work?.LetGoOfAll();
+            _work?.LetGoOfAll(fence);
         }
     }
 
     private void Leave()
     {
         _isLeaving = true;
-        if (_gone is null)
-        {
-            _work?.LetGoOfAll();
-        }
+        _work?.Leave();
     }
 
     /// <summary>Says goodbye once nothing is left.</summary>

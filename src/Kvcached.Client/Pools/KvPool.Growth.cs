@@ -167,8 +167,19 @@ public sealed partial class KvPool
     /// Closes the pool and returns all its memory. Null, or why that isn't confirmed; it is unusable in either case. A pool that was withdrawn because memory
     /// of it is lost (<see cref="RefusalReason.PoolLost"/>) stays mapped in its workers until then: close it once no step uses it any more.
     /// </summary>
-    public Refusal? Close(TimeSpan deadline)
+    /// <remarks>
+    /// No worker unmaps any of it before it has completed the last step that was named when blocks were freed or cached, and all work that it has submitted by then.
+    /// A scheduler that runs ahead of its workers, with steps under way of which it hasn't freed anything, names the last of them:
+    /// <see cref="Close(TimeSpan, EngineStep)"/>.
+    /// </remarks>
+    public Refusal? Close(TimeSpan deadline) => Close(deadline, EngineStep.None);
+
+    /// <inheritdoc cref="Close(TimeSpan)"/>
+    /// <param name="deadline">How long to wait for the answer.</param>
+    /// <param name="lastStep">The last step that uses the pool; workers that have submitted less wait for it. One that never comes keeps the memory until the workers leave.</param>
+    public Refusal? Close(TimeSpan deadline, EngineStep lastStep)
     {
+        EngineStep fence;
         lock (_lock)
         {
             if (_isClosed || (_withdrawn is not null && _withdrawn.Reason != RefusalReason.PoolLost))
@@ -176,6 +187,7 @@ public sealed partial class KvPool
                 return null;
             }
 
+            fence = lastStep == EngineStep.Sync ? _lastStep : EngineStep.Later(_lastStep, lastStep);
             _isClosed = true;
             _withdrawn ??= new Refusal(RefusalReason.UnknownPool, $"{Id} was closed by its engine.");
         }
@@ -186,7 +198,7 @@ public sealed partial class KvPool
             return ended;
         }
 
-        var request = new PendingRequest((session, id, acked) => new EngineProtocol.ClosePool(session, id, acked, Id), _ => Forget()) { Pool = Id };
+        var request = new PendingRequest((session, id, acked) => new EngineProtocol.ClosePool(session, id, acked, Id, fence), _ => Forget()) { Pool = Id };
         _port.Submit(request);
         var refusal = _port.IsOwnThread ? null : request.Wait(Deadlines.Clamp(deadline), $"The closing of {Id}").Refusal;
 

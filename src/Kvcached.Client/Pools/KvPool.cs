@@ -32,6 +32,7 @@ public sealed partial class KvPool : IDisposable
     private TagFile? _journal;
     private Refusal? _withdrawn;
     private bool _isClosed;
+    private EngineStep _lastStep;
     private BlockEvictedHandler? _evicted;
 
     internal KvPool(PoolId id, PoolSpec spec, KvPoolOptions options, ISessionPort port)
@@ -197,7 +198,12 @@ public sealed partial class KvPool : IDisposable
         ? _groups[group]
         : throw new ArgumentOutOfRangeException(nameof(group), group, $"{Id} has {_groups.Length} KV groups, numbered from 0.");
 
-    private LastUse At(EngineStep step) => new(Math.Max(0, step.Value), Now);
+    /// <summary>Notes the step; called within the lock.</summary>
+    private LastUse At(EngineStep step)
+    {
+        _lastStep = step == EngineStep.Sync ? _lastStep : EngineStep.Later(_lastStep, step);
+        return new LastUse(Math.Max(0, step.Value), Now);
+    }
 
     private Refusal? FindFence() => _port.Ended ?? (_port.Lease.IsHeld
         ? null

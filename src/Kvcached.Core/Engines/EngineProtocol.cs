@@ -70,7 +70,12 @@ public static class EngineProtocol
     public sealed record PoolOpened(SessionId Session, RequestId Request, PoolId Pool, ImmutableArray<Extent> Extents) : IReply;
 
     /// <summary>Closes a pool and returns all its memory. Replies: <see cref="PoolClosed"/>, <see cref="RequestRefused"/>.</summary>
-    public sealed record ClosePool(SessionId Session, RequestId Request, RequestId AckedThrough, PoolId Pool) : IRequest;
+    /// <param name="Session">The session.</param>
+    /// <param name="Request">The request.</param>
+    /// <param name="AckedThrough">Watermark of answers seen.</param>
+    /// <param name="Pool">The pool.</param>
+    /// <param name="Fence">The last engine step that uses the pool: no worker unmaps any of it before it has completed that step, and all work that it has submitted.</param>
+    public sealed record ClosePool(SessionId Session, RequestId Request, RequestId AckedThrough, PoolId Pool, EngineStep Fence = default) : IRequest;
 
     public sealed record PoolClosed(SessionId Session, RequestId Request, PoolId Pool) : IReply;
 

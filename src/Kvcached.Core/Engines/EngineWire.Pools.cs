@@ -71,12 +71,14 @@ public static partial class EngineWire
     {
         WriteRequestHead(ref writer, message);
         writer.WritePoolId(message.Pool);
+        writer.WriteEngineStep(message.Fence);
     }
 
     public static bool TryRead(ref WireReader reader, [NotNullWhen(true)] out EngineProtocol.ClosePool? message)
     {
         message = TryReadRequestHead(ref reader, out var session, out var request, out var ackedThrough) && reader.TryReadPoolId(out var pool)
-            ? new EngineProtocol.ClosePool(session, request, ackedThrough, pool)
+            && reader.TryReadEngineStep(out var fence)
+            ? new EngineProtocol.ClosePool(session, request, ackedThrough, pool, fence)
             : null;
         return message is not null;
     }

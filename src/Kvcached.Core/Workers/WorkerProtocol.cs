@@ -85,8 +85,12 @@ public static class WorkerProtocol
         public static Detach Instance { get; } = new();
     }
 
-    /// <summary>Host to worker: the pool is closed or withdrawn; the worker unmaps everything once its fence allows and detaches.</summary>
-    public sealed record PoolGone(Refusal Refusal) : IMessage;
+    /// <summary>
+    /// Host to worker: the pool is closed or withdrawn; the worker unmaps everything once that step and all work that it has submitted are complete, and detaches.
+    /// </summary>
+    /// <param name="Refusal">Why.</param>
+    /// <param name="Fence">The last engine step that uses the pool; none when its scheduler named none.</param>
+    public sealed record PoolGone(Refusal Refusal, EngineStep Fence = default) : IMessage;
 
     /// <summary>
     /// Host to worker, once after each attaching: all that the rank's table held then is mapped. A worker that was started anew may use the blocks that

@@ -123,11 +123,15 @@ public static class WorkerWire
         return message is not null;
     }
 
-    public static void Write(ref WireWriter writer, WorkerProtocol.PoolGone message) => writer.WriteRefusal(message.Refusal);
+    public static void Write(ref WireWriter writer, WorkerProtocol.PoolGone message)
+    {
+        writer.WriteRefusal(message.Refusal);
+        writer.WriteEngineStep(message.Fence);
+    }
 
     public static bool TryRead(ref WireReader reader, [NotNullWhen(true)] out WorkerProtocol.PoolGone? message)
     {
-        message = reader.TryReadRefusal(out var refusal) ? new WorkerProtocol.PoolGone(refusal) : null;
+        message = reader.TryReadRefusal(out var refusal) && reader.TryReadEngineStep(out var fence) ? new WorkerProtocol.PoolGone(refusal, fence) : null;
         return message is not null;
     }
 

@@ -1,5 +1,6 @@
 using Akka.Configuration;
 using Kvcached.Core.Units;
+using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.Memory;
 using Kvcached.Host.Options;
 using Microsoft.Extensions.Configuration;
@@ -21,7 +22,8 @@ public sealed class HostOptionsReaderTests
             "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--sharing-policy", "priority", "--otlp-endpoint", "http://127.0.0.1:4317", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9", "--socket", "/s/e.sock", "--socket-group", "wheel", "--allow-uid", "1,2", "--allow-uid", "3",
-            "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal");
+            "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal",
+            "--test-fail", "create:2:OutOfMemory", "--test-fail", "any:7:hang");
 
         Assert.Equal(new GpuChoice.HostMemory(7), options.Gpu);
         Assert.Equal(BackendChoice.Host, options.Backend);
@@ -64,6 +66,7 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(9, options.Ranks.MaxWaitingRequestsPerPool);
         Assert.True(options.Ranks.IsCrashSignalHeard);
         Assert.False(options.Ranks.UsesLocalLanes);
+        Assert.Equal([new NamedFault(VirtualMemoryOperation.Create, 2, DriverCode.OutOfMemory), new NamedFault(null, 7, null)], options.Faults.AsEnumerable());
     }
 
     // Each message names the key, the value and what is allowed.
@@ -71,6 +74,10 @@ public sealed class HostOptionsReaderTests
     [InlineData("gpu", "first", "none:K")]
     [InlineData("rank-link", "tcp", "local or akka")]
     [InlineData("allow-uid", "1,root", "1000,1001")]
+    [InlineData("test-fail", "create:0:OutOfMemory", "STEP:N:CODE")]
+    [InlineData("test-fail", "invent:1:OutOfMemory", "STEP:N:CODE")]
+    [InlineData("test-fail", "3:1:OutOfMemory", "STEP:N:CODE")]
+    [InlineData("test-fail", "map:1:Success", "STEP:N:CODE")]
     [InlineData("allow-uid", "4294967295", "1000,1001")]
     [InlineData("max-connections", "0", "1 to 1000000")]
     [InlineData("max-connections-per-user", "0", "1 to 1000000")]
@@ -205,8 +212,10 @@ public sealed class HostOptionsReaderTests
     {
         Assert.Equal(expected.Ranks.SeedHosts, actual.Ranks.SeedHosts);
         Assert.Equal(expected.Gateway.AllowedUsers, actual.Gateway.AllowedUsers);
+        Assert.Equal(expected.Faults.AsEnumerable(), actual.Faults.AsEnumerable());
         Assert.Equal(expected, actual with
         {
+            Faults = expected.Faults,
             Ranks = actual.Ranks with { SeedHosts = expected.Ranks.SeedHosts },
             Gateway = actual.Gateway with { AllowedUsers = expected.Gateway.AllowedUsers },
         });

@@ -166,6 +166,45 @@ public class PoolSpecs
     }
 
     [Fact]
+    public void Name_of_a_pool_that_one_rank_refused_should_be_free_when_its_engine_hears_of_it()
+    {
+        var domain = new SimulatedDomain(2);
+        var engine = domain.AddEngine("a");
+        domain.Ranks[1].RefusesToOpen = new Refusal(RefusalReason.DriverFailed, "No.");
+        domain.FromRank(0).IsHeld = true;
+        var refused = engine.Open(TestPools.Spec("a", TestPools.Gpus(2)));
+        domain.Settle();
+        Assert.Contains(engine.PendingRequests, request => request.Request == refused);
+
+        domain.FromRank(0).IsHeld = false;
+        domain.Settle();
+        Assert.Equal(RefusalReason.DriverFailed, engine.RefusalOf(refused).Reason);
+        domain.Ranks[1].RefusesToOpen = null;
+        var opened = engine.Open(TestPools.Spec("a", TestPools.Gpus(2)));
+        domain.Settle();
+
+        Assert.IsType<EngineProtocol.PoolOpened>(engine.Answers[opened]);
+        QuietRules.CheckQuiet(domain);
+    }
+
+    [Fact]
+    public void Engine_should_not_wait_long_for_a_rank_that_does_not_release_what_another_refused_to_open()
+    {
+        var domain = new SimulatedDomain(2);
+        var engine = domain.AddEngine("a");
+        domain.Ranks[1].RefusesToOpen = new Refusal(RefusalReason.DriverFailed, "No.");
+        domain.FromRank(0).IsHeld = true;
+
+        var refused = engine.Open(TestPools.Spec("a", TestPools.Gpus(2)));
+        domain.Advance(2.1);
+
+        Assert.Equal(RefusalReason.DriverFailed, engine.RefusalOf(refused).Reason);
+        domain.FromRank(0).IsHeld = false;
+        domain.Advance(2.1);
+        Assert.All(domain.Ranks, r => Assert.Empty(r.Pools));
+    }
+
+    [Fact]
     public void Rank_that_does_not_open_in_time_should_cost_a_refusal_and_close_it_when_it_comes_to()
     {
         var domain = new SimulatedDomain(2);

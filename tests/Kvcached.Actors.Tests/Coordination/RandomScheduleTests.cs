@@ -20,7 +20,7 @@ public class RandomScheduleTests
 
     /// <summary>Schedules per run; more of them for a night by <c>KVCACHED_SCHEDULES</c>.</summary>
     private static readonly int ScheduleCount =
-        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 500;
+        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 5_000;
 
     private enum Act
     {
@@ -73,7 +73,13 @@ public class RandomScheduleTests
     {
         var windows = TimeSpan.FromSeconds(8);
         var domain = new SimulatedDomain(
-            rankCount, capacityPages: 24, new CoordinatorSettings { Domain = SimulatedDomain.Name, ReopenWindow = windows, ReattachWindow = windows, HostReturnWindow = windows, QuiesceWindow = windows / 2 });
+            rankCount, capacityPages: 24, new CoordinatorSettings
+            {
+                Domain = SimulatedDomain.Name, ReopenWindow = windows, ReattachWindow = windows, HostReturnWindow = windows, QuiesceWindow = windows / 2,
+
+                // So that extents have several pages now and then, though memory is so small.
+                ExtentShareDivisor = 4,
+            });
         for (var i = 0; i < EngineCount; i++)
         {
             Open(domain, domain.AddEngine($"e{i}"), i);

@@ -61,7 +61,7 @@ public class WorkerPoolSpecs
     }
 
     [Fact]
-    public void Pool_should_be_withdrawn_when_no_worker_comes_back_in_its_window_and_not_before()
+    public void Pool_should_be_lost_when_no_worker_comes_back_in_its_window_and_not_before()
     {
         var domain = new SimulatedDomain(2);
         var (engine, pool) = domain.AddWorkerPool();
@@ -73,10 +73,15 @@ public class WorkerPoolSpecs
         domain.Advance(50, coarse: true);
         Assert.Empty(engine.Withdrawn);
 
+        engine.ClosesLost = false;
         domain.SetWorker(0, pool, RankWorker.Gone);
         domain.Advance(61, coarse: true);
 
+        // The other rank's worker may still run steps over it.
         Assert.Equal(RefusalReason.PoolLost, engine.Withdrawn[pool].Reason);
+        Assert.Equal(4 * TestPools.PageBytes, domain.Ranks[1].MappedBytes);
+        engine.ClosesLost = true;
+        domain.Advance(1);
         Assert.All(domain.Ranks, r => Assert.Empty(r.Pools));
         QuietRules.CheckQuiet(domain);
     }
@@ -151,6 +156,24 @@ public class WorkerPoolSpecs
         domain.Settle();
 
         Assert.Equal([new EngineStep(9), new EngineStep(3)], Unmaps(domain, 0).Select(d => d.Fence));
+    }
+
+    [Fact]
+    public void Close_should_carry_the_last_step_to_every_rank_however_often_it_is_sent()
+    {
+        var domain = new SimulatedDomain(2);
+        var (engine, pool) = domain.AddWorkerPool();
+        engine.Grow(pool, 2);
+        domain.Settle();
+        domain.ToRank(1).LosesNext = 1;
+
+        domain.FromEngine(engine, new EngineProtocol.ClosePool(engine.Session, new RequestId(99), default, pool, new EngineStep(41)));
+        domain.Advance(5);
+
+        Assert.All(domain.Ranks, r => Assert.Empty(r.Pools));
+        var closes = new[] { 0, 1 }.SelectMany(rank => domain.ToRank(rank).Sent).OfType<SimulatedDomain.Mail>().Select(m => m.Message).OfType<RankProtocol.CloseRankPool>().ToArray();
+        Assert.Equal(3, closes.Length);
+        Assert.All(closes, close => Assert.Equal(new EngineStep(41), close.Fence));
     }
 
     private static IEnumerable<Decision> Unmaps(SimulatedDomain domain, int rank) => domain.ToRank(rank).Sent.OfType<SimulatedDomain.Mail>()

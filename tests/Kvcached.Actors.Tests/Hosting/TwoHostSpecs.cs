@@ -2,7 +2,6 @@ using Kvcached.Actors.Engines;
 using Kvcached.Actors.Tests.Workers;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
-using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Tests.Hosting;
@@ -16,30 +15,21 @@ public sealed class TwoHostsByRemoteSpecs() : TwoHostSpecs(usesLocalLanes: false
 /// <summary>Two hosts and an engine, each with an actor system of its own, over real sockets.</summary>
 public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
 {
-    private readonly string _directory = Directory.CreateTempSubdirectory("kvcached-hosts-").FullName;
-    private InProcessHost _first = null!;
-    private InProcessHost _second = null!;
+    private readonly HostPair _hosts = new() { UsesLocalLanes = usesLocalLanes };
 
-    public async Task InitializeAsync()
-    {
-        _first = await InProcessHost.StartAsync(0, _directory, usesLocalLanes);
-        _second = await InProcessHost.StartAsync(1, _directory, usesLocalLanes, _first.Address);
-        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await _second.WaitForHostsAsync(2, timeout.Token);
-    }
+    private InProcessHost First => _hosts[0];
 
-    public async Task DisposeAsync()
-    {
-        await _second.DisposeAsync();
-        await _first.DisposeAsync();
-        Directory.Delete(_directory, recursive: true);
-    }
+    private InProcessHost Second => _hosts[1];
+
+    public Task InitializeAsync() => _hosts.InitializeAsync();
+
+    public Task DisposeAsync() => _hosts.DisposeAsync();
 
     [Fact]
     public async Task Engine_should_get_the_same_pages_on_both_hosts_and_return_every_one()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await using (var client = await EngineClient.ConnectAsync(Options("tp2", _second.Address, _first.Address), timeout.Token))
+        await using (var client = await EngineClient.ConnectAsync(HostPair.Options("tp2", Second.Address, First.Address), timeout.Token))
         {
             var pool = await OpenAsync(client, "tp2", timeout.Token);
             var grown = await pool.GrowAsync(0, 24, TimeSpan.FromSeconds(30), timeout.Token);
@@ -48,8 +38,8 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
             Assert.True(pool.TryAllocateBlocks(0, blocks));
             Assert.False(pool.TryAllocateBlocks(0, new BlockId[1]));
 
-            var left = MemoryOf(_first, pool.Id);
-            var right = MemoryOf(_second, pool.Id);
+            var left = MemoryOf(First, pool.Id);
+            var right = MemoryOf(Second, pool.Id);
             Assert.True(left.MappedExtents.ToHashSet().SetEquals(grown.Value));
             Assert.True(right.MappedExtents.ToHashSet().SetEquals(grown.Value));
             foreach (var block in blocks)
@@ -67,7 +57,7 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
             Assert.Equal(24 - trimmed.Value, left.MappedExtents.Sum(e => e.PageCount));
             Assert.True(right.MappedExtents.ToHashSet().SetEquals(left.MappedExtents));
             await pool.DisposeAsync();
-            AssertEmpty();
+            _hosts.AssertEmpty();
         }
     }
 
@@ -75,12 +65,12 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
     public async Task Engine_should_get_pages_that_its_workers_map_once_all_of_them_are_attached()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await using var client = await EngineClient.ConnectAsync(Options("workers", _second.Address, _first.Address), timeout.Token);
+        await using var client = await EngineClient.ConnectAsync(HostPair.Options("workers", Second.Address, First.Address), timeout.Token);
         var opened = await client.OpenPoolAsync(TestPools.WorkerSpec("workers", TestPools.Gpus(2), 64), timeout.Token);
         Assert.Null(opened.Refusal);
         await using var pool = opened.Value!;
-        var left = new FakeWorker(_first.State.Workers, 1) { AnswersAtOnce = true };
-        var right = new FakeWorker(_second.State.Workers, 1) { AnswersAtOnce = true };
+        var left = new FakeWorker(First.State.Workers, 1) { AnswersAtOnce = true };
+        var right = new FakeWorker(Second.State.Workers, 1) { AnswersAtOnce = true };
         left.Attach("workers");
         Assert.Equal(RefusalReason.NotAttached, (await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token)).Refusal!.Reason);
 
@@ -95,14 +85,14 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
         Assert.Null(grown.Refusal);
         Assert.True(left.Mapped.Keys.ToHashSet().SetEquals(grown.Value));
         Assert.True(right.Mapped.Keys.ToHashSet().SetEquals(grown.Value));
-        Assert.Equal(0, _first.Memory.Live.MappingCount);
+        Assert.Equal(0, First.Memory.Live.MappingCount);
         var trimmed = await pool.TrimAsync(0, 0, TimeSpan.Zero, timeout.Token);
         Assert.Equal(4, trimmed.Value);
         Assert.Empty(left.Mapped);
         Assert.Empty(right.Mapped);
         Assert.Null((await pool.GrowAsync(0, 2, TimeSpan.FromSeconds(30), timeout.Token)).Refusal);
         await pool.DisposeAsync();
-        AssertEmpty();
+        _hosts.AssertEmpty();
         Assert.Empty(left.Mapped);
     }
 
@@ -110,40 +100,40 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
     public async Task Engine_that_goes_without_closing_its_pools_should_leave_nothing_once_its_session_is_closed()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await using (var client = await EngineClient.ConnectAsync(Options("a", _first.Address), timeout.Token))
+        await using (var client = await EngineClient.ConnectAsync(HostPair.Options("a", First.Address), timeout.Token))
         {
             var pool = await OpenAsync(client, "a", timeout.Token);
             Assert.Null((await pool.GrowAsync(0, 10, TimeSpan.FromSeconds(30), timeout.Token)).Refusal);
         }
 
-        while (_first.Pages.Snapshot().Pools.Length + _second.Pages.Snapshot().Pools.Length > 0)
+        while (First.Pages.Snapshot().Pools.Length + Second.Pages.Snapshot().Pools.Length > 0)
         {
             await Task.Delay(20, timeout.Token);
         }
 
-        AssertEmpty();
+        _hosts.AssertEmpty();
     }
 
     [Fact]
     public async Task Pool_should_keep_its_pages_and_grow_on_when_the_host_of_the_coordinator_leaves()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await using var client = await EngineClient.ConnectAsync(Options("a", _second.Address), timeout.Token);
+        await using var client = await EngineClient.ConnectAsync(HostPair.Options("a", Second.Address), timeout.Token);
         var opened = await client.OpenPoolAsync(TestPools.Spec("a", [TestPools.Gpu(1)]), timeout.Token);
         Assert.True(opened.IsGranted, opened.Refusal?.ToString());
         var pool = opened.Value!;
         var before = await pool.GrowAsync(0, 4, TimeSpan.FromSeconds(30), timeout.Token);
         var blocks = new BlockId[4];
         Assert.True(pool.TryAllocateBlocks(0, blocks));
-        BlockBytes(MemoryOf(_second, pool.Id), blocks[0]).Fill(0xA5);
+        BlockBytes(MemoryOf(Second, pool.Id), blocks[0]).Fill(0xA5);
 
-        await _first.DisposeAsync();
+        await First.DisposeAsync();
         var after = await pool.GrowAsync(0, 3, TimeSpan.FromSeconds(60), timeout.Token);
 
         Assert.Null(after.Refusal);
         Assert.Null(pool.Withdrawn);
-        Assert.True(MemoryOf(_second, pool.Id).MappedExtents.ToHashSet().SetEquals(before.Value.Concat(after.Value)));
-        Assert.Equal(-1, BlockBytes(MemoryOf(_second, pool.Id), blocks[0]).IndexOfAnyExcept((byte)0xA5));
+        Assert.True(MemoryOf(Second, pool.Id).MappedExtents.ToHashSet().SetEquals(before.Value.Concat(after.Value)));
+        Assert.Equal(-1, BlockBytes(MemoryOf(Second, pool.Id), blocks[0]).IndexOfAnyExcept((byte)0xA5));
         Assert.True(before.Value.Max(e => e.Generation) < after.Value.Min(e => e.Generation));
     }
 
@@ -151,7 +141,7 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
     public async Task Refusals_should_come_back_typed_over_the_wire()
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await using var client = await EngineClient.ConnectAsync(Options("a", _first.Address), timeout.Token);
+        await using var client = await EngineClient.ConnectAsync(HostPair.Options("a", First.Address), timeout.Token);
         var pool = await OpenAsync(client, "a", timeout.Token);
 
         Assert.Equal(RefusalReason.InvalidCount, (await pool.GrowAsync(0, -1, TimeSpan.FromSeconds(5), timeout.Token)).Refusal!.Reason);
@@ -167,12 +157,10 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
 
-        var failure = await Assert.ThrowsAsync<EngineConnectException>(() => EngineClient.ConnectAsync(Options("a", _first.Address) with { Domain = "other" }, timeout.Token));
+        var failure = await Assert.ThrowsAsync<EngineConnectException>(() => EngineClient.ConnectAsync(HostPair.Options("a", First.Address) with { Domain = "other" }, timeout.Token));
 
         Assert.Contains("UnknownDomain", failure.Message, StringComparison.Ordinal);
     }
-
-    private static EngineClientOptions Options(string name, params string[] hosts) => new() { EngineName = name, Domain = "test", Hosts = [.. hosts] };
 
     private static async Task<IEnginePool> OpenAsync(IEngineClient client, string name, CancellationToken cancellation)
     {
@@ -191,18 +179,5 @@ public abstract class TwoHostSpecs(bool usesLocalLanes) : IAsyncLifetime
     {
         Assert.True(memory.TryGetHostSpan(block.Value * TestPools.BlockBytes, (int)TestPools.BlockBytes, out var bytes));
         return bytes;
-    }
-
-    private void AssertEmpty()
-    {
-        foreach (var host in (InProcessHost[])[_first, _second])
-        {
-            var snapshot = host.Pages.Snapshot();
-            Assert.Empty(snapshot.Pools);
-            Assert.Equal(0, snapshot.HeldBytes);
-            Assert.Equal(snapshot.CapacityBytes, snapshot.FreeBytes);
-            Assert.Equal(new LiveCounts(0, 0, 0, 0), host.Memory.Live);
-            Assert.Equal(0, host.Descriptors.UsedCount);
-        }
     }
 }

@@ -52,6 +52,15 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     /// <summary>What it has mapped as its table says.</summary>
     public IReadOnlyDictionary<Extent, ExtentIdentity> Mapped => _mapped;
 
+    /// <summary>The same, while others go on telling it things.</summary>
+    public ImmutableArray<Extent> MappedNow()
+    {
+        lock (_gate)
+        {
+            return [.. _mapped.Keys];
+        }
+    }
+
     /// <summary>All that it could still write to.</summary>
     public IEnumerable<Extent> Writable => _isAlive ? _mapped.Keys.Concat(_stuck.Keys) : [];
 

@@ -263,8 +263,8 @@ public sealed class WorkerAttachingTests
         using var rig = new WorkerRig();
         var worker = Grow(rig, rig.NewAttachedWorker(), Extent(0, 0, 1));
 
-        Assert.Null(rig.Close());
-        Assert.IsType<WorkerProtocol.PoolGone>(worker.Told[^1]);
+        Assert.Null(rig.Close(new EngineStep(7)));
+        Assert.Equal(new EngineStep(7), Assert.IsType<WorkerProtocol.PoolGone>(worker.Told[^1]).Fence);
         Assert.Equal([Extent(0, 0, 1)], rig.Quarantined.AsEnumerable());
         rig.Expire();
         var open = Assert.IsType<RankProtocol.RankPoolAnswer>(Assert.Single(rig.Replies));
@@ -294,12 +294,12 @@ public sealed class WorkerAttachingTests
         var worker = Grow(rig, rig.NewAttachedWorker(), Extent(0, 0, 1));
         worker.Disconnect();
         rig.Hear();
-        Assert.Null(rig.Close());
+        Assert.Null(rig.Close(new EngineStep(41)));
 
         worker.Attach(WorkerRig.Name, id: PoolA);
         rig.Hear();
 
-        Assert.IsType<WorkerProtocol.PoolGone>(worker.Told[^1]);
+        Assert.Equal(new EngineStep(41), Assert.IsType<WorkerProtocol.PoolGone>(worker.Told[^1]).Fence);
         worker.Detach();
         rig.Hear();
         Assert.False(Assert.IsType<RankProtocol.RankPoolAnswer>(Assert.Single(rig.Replies)).IsOpen);

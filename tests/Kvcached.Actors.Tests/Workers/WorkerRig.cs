@@ -63,7 +63,8 @@ internal sealed class WorkerRig : IDisposable
 
     public DecisionAnswer? Send(RankProtocol.InstallTable install) => ((RankProtocol.Decided?)Checked(Work.Install(install)))?.Answer;
 
-    public RankProtocol.RankPoolAnswer? Close() => (RankProtocol.RankPoolAnswer?)Checked(Work.Close(new RankProtocol.CloseRankPool(Rank.State.HighestEpoch, Pool)));
+    public RankProtocol.RankPoolAnswer? Close(EngineStep fence = default) =>
+        (RankProtocol.RankPoolAnswer?)Checked(Work.Close(new RankProtocol.CloseRankPool(Rank.State.HighestEpoch, Pool, fence)));
 
     /// <summary>Takes in all that was told of workers.</summary>
     public void Hear()

@@ -16,7 +16,7 @@ namespace Kvcached.Actors.Tests.Workers;
 public class WorkerScheduleTests
 {
     private static readonly int ScheduleCount =
-        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count : 300;
+        int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var count) ? count / 5 : 300;
 
     private enum Act
     {

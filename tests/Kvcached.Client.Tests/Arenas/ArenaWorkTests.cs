@@ -37,7 +37,7 @@ public sealed class ArenaWorkTests : IDisposable
     public void Dispose()
     {
         _driver.Heal();
-        _work.LetGoOfAll();
+        _work.Leave();
         _work.RetryStuck();
         Assert.Equal(0, _driver.Live.MappingCount);
         Assert.Equal(0, _driver.Live.HandleCount);
@@ -281,6 +281,37 @@ public sealed class ArenaWorkTests : IDisposable
         Receive(WorkerOperationKind.Map, default, [lent], [], descriptors[..3]);
         Assert.Equal(RefusalReason.InvalidMessage, Last<OperationDone>().Refusal?.Reason);
         Assert.All(descriptors, d => Assert.True(d.IsClosed));
+    }
+
+    [Fact]
+    public void LetGoOfAll_BehindAStepThatHasNotComeYet_WaitsForIt()
+    {
+        Map(TestPool.Extent(0));
+        _steps.Done(new EngineStep(4));
+
+        _work.LetGoOfAll(new EngineStep(6));
+        Complete(5);
+        Assert.Equal(1, _work.LeavingCount);
+        Assert.Equal(4, _driver.Live.MappingCount);
+
+        Complete(6);
+        Assert.Equal(0, _work.LeavingCount);
+        Assert.Equal(0, _driver.Live.MappingCount);
+    }
+
+    [Fact]
+    public void Leave_WithStepsThatNeverCome_WaitsOnlyForWhatWasSubmitted()
+    {
+        var first = Map(TestPool.Extent(0));
+        Map(TestPool.Extent(1));
+        Unmap(new EngineStep(90), first);
+        _work.LetGoOfAll(new EngineStep(100));
+        Assert.Equal(2, _work.LeavingCount);
+
+        _work.Leave();
+
+        Assert.Equal(0, _work.LeavingCount);
+        Assert.Equal(0, _driver.Live.MappingCount);
     }
 
     private LentExtent Map(params Extent[] extents)

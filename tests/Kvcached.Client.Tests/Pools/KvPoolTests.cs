@@ -236,6 +236,23 @@ public sealed class KvPoolTests : IDisposable
         Assert.Equal([_pool.Id], _port.Forgotten);
     }
 
+    [Theory]
+    [InlineData(0, 9)]
+    [InlineData(7, 9)]
+    [InlineData(12, 12)]
+    public void Close_AfterFreesThatNamedSteps_CarriesTheLatestOfAll(long named, long expected)
+    {
+        _pool.Add([TestPool.Extent(0)]);
+        var blocks = Allocate(3);
+        Assert.True(_pool.Free(0, blocks.AsSpan(0, 1), new EngineStep(9)).IsNone);
+        Assert.True(_pool.Free(0, blocks.AsSpan(1, 1), EngineStep.Sync).IsNone);
+        Assert.True(_pool.Free(0, blocks.AsSpan(2, 1), new EngineStep(4)).IsNone);
+
+        Assert.Null(_pool.Close(TimeSpan.FromSeconds(1), new EngineStep(named)));
+
+        Assert.Equal(new EngineStep(expected), Assert.Single(_port.Requests.OfType<EngineProtocol.ClosePool>()).Fence);
+    }
+
     [Fact]
     public void Group_OutOfRange_Throws() => Assert.Throws<ArgumentOutOfRangeException>(() => _pool.TryAllocate(1, new BlockId[1]));
 

@@ -44,7 +44,7 @@ public sealed partial class ProtocolDocumentTests
         new EngineProtocol.OpenSession(Session, "vllm", "default"),
         new EngineProtocol.CloseSession(Session),
         new EngineProtocol.OpenPool(Session, Request, Acked, Spec),
-        new EngineProtocol.ClosePool(Session, Request, Acked, Pool),
+        new EngineProtocol.ClosePool(Session, Request, Acked, Pool, Step),
         new EngineProtocol.AllocatePages(Session, Request, Acked, Pool, 0, 8, TimeSpan.FromSeconds(2)),
         new EngineProtocol.FreeExtents(Session, Request, Acked, Pool, Extents, Step),
         new EngineProtocol.ReportWarmExtents(Session, Pool, [new IdleExtent(Extents[0], TimeSpan.FromSeconds(2))]),
@@ -70,7 +70,7 @@ public sealed partial class ProtocolDocumentTests
         new WorkerProtocol.RankAttached(Pool, 0, Spec),
         new WorkerProtocol.AttachRefused(No),
         new WorkerProtocol.Operate(3, WorkerOperationKind.Install, Epoch, 17, Step, [Lent], [true]),
-        new WorkerProtocol.PoolGone(No),
+        new WorkerProtocol.PoolGone(No, Step),
         WorkerProtocol.TableComplete.Instance,
     ];
 

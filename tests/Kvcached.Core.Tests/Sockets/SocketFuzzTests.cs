@@ -12,11 +12,11 @@ namespace Kvcached.Core.Tests.Sockets;
 /// </summary>
 public sealed class SocketFuzzTests
 {
-    private const int InputsPerSchedule = 400;
+    private const int InputsPerSchedule = 80;
 
-    /// <summary>Streams tried: 200,000, or 400 for each of <c>KVCACHED_SCHEDULES</c>.</summary>
+    /// <summary>Streams tried: 200,000, or 80 for each of <c>KVCACHED_SCHEDULES</c>.</summary>
     private static readonly int InputCount = InputsPerSchedule
-        * (int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var schedules) ? schedules : 500);
+        * (int.TryParse(Environment.GetEnvironmentVariable("KVCACHED_SCHEDULES"), CultureInfo.InvariantCulture, out var schedules) ? schedules : 2_500);
 
     private static readonly (SocketMessageType Type, byte[] Body)[] Corpus =
     [

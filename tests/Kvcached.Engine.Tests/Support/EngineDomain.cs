@@ -105,6 +105,21 @@ internal sealed class EngineDomain : IAsyncDisposable
     public Task<GpuView[]> IsEmptyAsync() =>
         GpusUntilAsync(gpus => gpus.All(gpu => gpu.UsedBytes == 0 && gpu.ReservedBytes == 0 && gpu.QuarantinedBytes == 0));
 
+    /// <summary>Returns once all these workers have so many pages, and says whether they are the same ones. What a worker has just done it tells of a moment later.</summary>
+    public static async Task AgreeAsync(IEnumerable<Probe> workers, int pages, string when = "")
+    {
+        var digests = new HashSet<string?>();
+        foreach (var worker in workers)
+        {
+            var last = default(JsonElement);
+            var isThere = await worker.IsWithinPatienceAsync("arena", arena => (last = arena).GetProperty("pages").GetInt32() == pages);
+            Assert.True(isThere, $"{when}: a worker should have {pages} pages; it says {last}.");
+            digests.Add(last.GetProperty("digest").GetString());
+        }
+
+        Assert.True(digests.Count == 1, $"{when}: the workers have {pages} pages each, but not the same ones.");
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var probe in _probes)

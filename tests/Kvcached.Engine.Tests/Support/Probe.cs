@@ -72,18 +72,25 @@ internal sealed partial class Probe : IAsyncDisposable
     /// <summary>Asks until the answer is as wanted; what is asked for comes about by itself, but not at once.</summary>
     public async Task<JsonElement> UntilAsync(string command, Func<JsonElement, bool> isWanted)
     {
-        var waited = Stopwatch.StartNew();
-        while (true)
+        var last = default(JsonElement);
+        Assert.True(await IsWithinPatienceAsync(command, answer => isWanted(last = answer)), $"{Shorten(command)} never answered as wanted; the last answer: {last}");
+        return last;
+    }
+
+    /// <summary>Asks until the answer is as wanted; false when it never is.</summary>
+    public async Task<bool> IsWithinPatienceAsync(string command, Func<JsonElement, bool> isWanted)
+    {
+        for (var waited = Stopwatch.StartNew(); !isWanted(await AskAsync(command));)
         {
-            var answer = await AskAsync(command);
-            if (isWanted(answer))
+            if (waited.Elapsed >= HostLauncher.Patience)
             {
-                return answer;
+                return false;
             }
 
-            Assert.True(waited.Elapsed < HostLauncher.Patience, $"{Shorten(command)} never answered as wanted; the last answer: {answer}");
             await Task.Delay(TimeSpan.FromMilliseconds(20));
         }
+
+        return true;
     }
 
     /// <summary>Sends a command that must succeed once the coordinator has heard of every worker.</summary>

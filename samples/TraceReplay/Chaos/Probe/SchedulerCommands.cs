@@ -28,7 +28,7 @@ internal sealed class SchedulerCommands : IDisposable
         commands["grow"] = Grow;
         commands["trim"] = Trim;
         commands["pool-stats"] = Stats;
-        commands["close-pool"] = command => ProbeAnswer.Of(PoolOf(command).Close(command.Seconds("deadline", 30)));
+        commands["close-pool"] = command => ProbeAnswer.Of(PoolOf(command).Close(command.Seconds("deadline", 30), new EngineStep(command.Number("step", 0))));
         commands["close-session"] = _ => CloseSession();
     }
 

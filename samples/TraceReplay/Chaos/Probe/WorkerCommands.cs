@@ -1,15 +1,17 @@
 using Kvcached.Client;
 using Kvcached.Core.Checking;
 using Kvcached.Core.Ids;
-using Kvcached.Gpu.HostMemory;
+using Kvcached.Gpu.Faults;
+using Kvcached.Gpu.Memory;
 
 namespace Kvcached.EngineProbe;
 
-/// <summary>What a worker process can be told. One arena, in main memory.</summary>
+/// <summary>What a worker process can be told. One arena, in main memory or on a GPU; what it holds can be written and checked in main memory.</summary>
 internal sealed class WorkerCommands : IDisposable
 {
-    private HostVirtualMemory? _memory;
+    private FaultInjectingVirtualMemory? _memory;
     private KvArena? _arena;
+    private HangingCall? _hanging;
 
     public WorkerCommands(Dictionary<string, Func<ProbeCommand, ProbeAnswer>> commands)
     {
@@ -22,12 +24,26 @@ internal sealed class WorkerCommands : IDisposable
             _arena!.StepDone(new EngineStep(command.Number("step")));
             return ProbeAnswer.Ok;
         };
+        commands["fail"] = Fail;
+        commands["heal"] = _ =>
+        {
+            _memory!.Heal();
+            return ProbeAnswer.Ok.With("calls", _memory.TotalCallCount);
+        };
+        commands["hanging"] = _ => ProbeAnswer.Ok.With("hangs", _hanging is { Reached.IsCompleted: true });
+        commands["release"] = _ =>
+        {
+            _memory!.Heal();
+            _hanging?.Release();
+            return ProbeAnswer.Ok.With("calls", _memory.TotalCallCount);
+        };
         commands["arena"] = _ => Describe();
         commands["detach"] = command => Detach(command);
     }
 
     public void Dispose()
     {
+        _hanging?.Release();
         _arena?.Dispose();
         _memory?.Dispose();
     }
@@ -35,7 +51,16 @@ internal sealed class WorkerCommands : IDisposable
     private ProbeAnswer Attach(ProbeCommand command)
     {
         var gpu = GpuId.Parse(command.Text("gpu"));
-        _memory ??= new HostVirtualMemory(new HostVirtualMemoryOptions { Gpu = gpu });
+        if (_memory is null)
+        {
+            if (!VirtualMemoryFactory.TryOpen(new VirtualMemoryRequest { Gpu = gpu }, out var memory, out var problem))
+            {
+                return ProbeAnswer.Failed(problem.Reason.ToString(), problem.Text);
+            }
+
+            _memory = new FaultInjectingVirtualMemory(memory, TimeProvider.System);
+        }
+
         var attached = KvArena.Attach(new KvAttachOptions
         {
             SocketPath = command.Text("socket"),
@@ -47,6 +72,18 @@ internal sealed class WorkerCommands : IDisposable
         });
         _arena = attached.Value;
         return attached.Value is null ? ProbeAnswer.Of(attached.Refusal) : Describe();
+    }
+
+    /// <summary>A call of its driver that goes wrong, counted from now on.</summary>
+    private ProbeAnswer Fail(ProbeCommand command)
+    {
+        if (!NamedFault.TryParse(command.Text("fault"), out var fault))
+        {
+            throw new ArgumentException($"fault={command.Text("fault")} isn't {NamedFault.Allowed}.", nameof(command));
+        }
+
+        _hanging = fault.Plan(_memory!);
+        return ProbeAnswer.Ok.With("calls", _memory!.TotalCallCount);
     }
 
     private ProbeAnswer Describe()
