@@ -30,7 +30,6 @@ FORWARD(pool_extents, (kvc_handle pool, int32_t group, kvc_extent *extents, int3
     (pool, group, extents, capacity, count))
 FORWARD(pool_get_stats, (kvc_handle pool, kvc_pool_stats *stats), (pool, stats))
 FORWARD(pool_rank_bytes, (kvc_handle pool, int32_t rank, int64_t *mapped_bytes, int64_t *live_bytes), (pool, rank, mapped_bytes, live_bytes))
-FORWARD(close_pool, (kvc_handle pool, int32_t timeout_ms), (pool, timeout_ms))
 FORWARD(close_pool_after, (kvc_handle pool, int64_t last_step, int32_t timeout_ms), (pool, last_step, timeout_ms))
 
 FORWARD(blocks_alloc, (kvc_handle pool, int32_t group, int32_t *blocks, int32_t count), (pool, group, blocks, count))
@@ -67,3 +66,8 @@ FORWARD(events_keep, (kvc_handle handle, int32_t capacity), (handle, capacity))
 FORWARD(events_poll, (kvc_handle handle, kvc_event *events, int32_t capacity, int32_t timeout_ms, int32_t *count),
     (handle, events, capacity, timeout_ms, count))
 FORWARD(events_descriptor, (kvc_handle handle, int32_t *descriptor), (handle, descriptor))
+
+int32_t kvc_close_pool(kvc_handle pool, int32_t timeout_ms)
+{
+    return kvc_close_pool_after(pool, 0, timeout_ms); /* no step to wait for */
+}

@@ -29,7 +29,8 @@ internal static class MetricsSetup
 
     public static void UseHostMetrics(this WebApplication app)
     {
-        _ = app.Services.GetRequiredService<HostMetrics>();
+        // Not before the host is up: what it reads needs the actor system, whose failure to start is for the start-up to explain.
+        app.Lifetime.ApplicationStarted.Register(() => _ = app.Services.GetRequiredService<HostMetrics>());
         app.UseWhen(context => context.Request.Path == Path, scraped => scraped.Use(async (context, next) =>
         {
             await context.RequestServices.GetRequiredService<DomainSnapshot>().RefreshAsync(context.RequestAborted);
@@ -39,7 +40,7 @@ internal static class MetricsSetup
     }
 
     /// <summary>What is pushed is read when the exporter likes, so that the picture is kept fresh.</summary>
-    private sealed class SnapshotRefresher(DomainSnapshot snapshot, TimeProvider time) : BackgroundService
+    private sealed class SnapshotRefresher(IServiceProvider services, TimeProvider time) : BackgroundService
     {
         private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
@@ -48,7 +49,7 @@ internal static class MetricsSetup
             using var timer = new PeriodicTimer(Interval, time);
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                await snapshot.RefreshAsync(stoppingToken);
+                await services.GetRequiredService<DomainSnapshot>().RefreshAsync(stoppingToken);
             }
         }
     }

@@ -189,13 +189,9 @@ internal static unsafe class PoolExports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "kvc_managed_close_pool", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Close(ulong pool, int timeoutMs) => CloseBehind(pool, EngineStep.None, timeoutMs);
-
+    /// <summary>Also what kvc_close_pool calls, with no step to wait for.</summary>
     [UnmanagedCallersOnly(EntryPoint = "kvc_managed_close_pool_after", CallConvs = [typeof(CallConvCdecl)])]
-    public static int CloseAfter(ulong pool, long lastStep, int timeoutMs) => CloseBehind(pool, new EngineStep(lastStep), timeoutMs);
-
-    private static int CloseBehind(ulong pool, EngineStep lastStep, int timeoutMs)
+    public static int CloseAfter(ulong pool, long lastStep, int timeoutMs)
     {
         try
         {
@@ -210,7 +206,7 @@ internal static unsafe class PoolExports
             }
 
             target.Session.Forget(pool);
-            var refusal = target.Pool.Close(TimeSpan.FromMilliseconds(timeoutMs), lastStep);
+            var refusal = target.Pool.Close(TimeSpan.FromMilliseconds(timeoutMs), new EngineStep(lastStep));
             target.Events.Close();
             return refusal is null ? (int)Status.Ok : Failure.Because(refusal);
         }
