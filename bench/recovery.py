@@ -112,7 +112,7 @@ def until_granted(pool):
     """Asks for a page until one is granted; when it was."""
     while True:
         try:
-            pool.grow(0, 1, timeout=0.2)
+            pool.grow(0, 1, timeout=5)
             return
         except kvc.UnavailableError:
             continue
