@@ -122,6 +122,9 @@ public sealed partial class KvPool
         return result.Value switch
         {
             EngineProtocol.ExtentsFreed => leaving.PageCount,
+
+            // An earlier coordinator took them back and ended before it could say so: they are gone, or are returned one by one.
+            null when result.Refusal!.Reason == RefusalReason.StaleExtent => leaving.PageCount,
             null => result.Refusal!,
             var other => Unfitting(other),
         };

@@ -203,6 +203,18 @@ public sealed class KvPoolTests : IDisposable
     }
 
     [Fact]
+    public void Trim_AnEarlierCoordinatorTookThemBackAlready_IsNoRefusal()
+    {
+        _pool.Add([TestPool.Extent(0), TestPool.Extent(1, generation: 2)]);
+        _port.Answer = request => FakePort.Refuse(request, RefusalReason.StaleExtent);
+        Assert.Equal(2, _pool.Trim(0, 0, TimeSpan.FromSeconds(1)).Value);
+
+        // None may keep the other from being returned.
+        Assert.Equal([2, 1, 1], _port.Requests.OfType<EngineProtocol.FreeExtents>().Select(free => free.Extents.Length));
+        Assert.Equal(0, _pool.GetStats().MappedPages);
+    }
+
+    [Fact]
     public void NullBlock_IsSetAsideWithTheFirstExtentAndNeverGivenAway()
     {
         using var pool = Open(new KvPoolOptions());
