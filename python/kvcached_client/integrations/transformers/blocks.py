@@ -11,6 +11,9 @@ from .layout import GROUP
 from .steps import StepClock
 
 _RETRY_SECONDS = 0.02
+# After a wait that brought nothing, this many times as long goes by before the next: an engine whose other requests can go on mustn't spend its time waiting.
+_REST_FACTOR = 4
+_LEAST_REST_SECONDS = 0.05
 
 
 class ElasticBlocks:
@@ -23,18 +26,21 @@ class ElasticBlocks:
     :param per_stride: Factor between the pool's numbers and the engine's.
     :param capacity: Blocks that the engine may have out.
     :param clock: Its steps.
-    :param grow_timeout: Seconds to wait for pages, once a pass.
-    :param on_lost: Called with the engine's number of a kept block whose content is gone.
+    :param grow_timeout: Seconds to wait for pages; not again for a while when none came.
+    :param now: Tells the time in seconds.
     """
 
     def __init__(
-        self, pool: Any, per_stride: int, capacity: int, clock: StepClock, grow_timeout: float, on_lost: Callable[[int], None] = lambda block: None
+        self, pool: Any, per_stride: int, capacity: int, clock: StepClock, grow_timeout: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._pool = pool
         self._per_stride = per_stride
         self._clock = clock
         self._grow_timeout = grow_timeout
-        self.on_lost = on_lost
+        self._now = now
+        self._ask_again_at = now()
+        #: Called with the engine's number of a kept block whose content is gone.
+        self.on_lost: Callable[[int], None] = lambda block: None
         self.capacity = capacity
         self._shelf: Deque[int] = deque()
         self._kept: Dict[int, bytes] = {}
@@ -72,7 +78,7 @@ class ElasticBlocks:
         if self.in_use + count > self.capacity:
             return False
         blocks = self._pool.try_alloc(GROUP, missing)
-        if blocks is None and not self.has_missed:
+        if blocks is None:
             blocks = self._grow(missing)
         if blocks is None:
             return False
@@ -100,13 +106,19 @@ class ElasticBlocks:
                 time.sleep(_RETRY_SECONDS)
 
     def _grow(self, count: int) -> Optional[List[int]]:
-        """Waits for pages, once a pass: a step with many requests must not wait once for each."""
+        """Waits for pages, unless that was tried a moment ago in vain."""
+        began = self._now()
+        if began < self._ask_again_at:
+            self.has_missed = True
+            return None
         try:
             return self._pool.alloc_or_grow(GROUP, count, timeout=self._grow_timeout)
         except (MemoryRefusedError, UnavailableError, NoBlocksError) as refusal:
             self.has_missed = True
             self.misses += 1
             self.refusal = str(refusal)
+            ended = self._now()
+            self._ask_again_at = ended + max(_LEAST_REST_SECONDS, _REST_FACTOR * (ended - began))
             return None
 
     # -- blocks of the engine --------------------------------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, List
 
 from ... import _dlpack
 from ...arena import Arena
 from ...dtypes import dtype_of
-from ...errors import KvcachedError
+from ...errors import KvcachedError, UnavailableError
 from ...geometry import PoolSpec
 from ...pool import Pool
 from ...pool_facts import PoolOptions
@@ -21,6 +22,7 @@ from .steps import StepClock
 # The engine numbers its requests' blocks itself and knows nothing of a null block; what a predecessor tagged belongs to another model's weights, for all
 # that is known.
 _OPTIONS = PoolOptions(null_block=False, keep_tags=False)
+_RETRY_SECONDS = 0.05
 
 
 class EngineMemory:
@@ -43,7 +45,7 @@ class EngineMemory:
         try:
             self.session = Session(settings.socket, settings.pool_name, domain=settings.domain, connect_timeout=settings.start_timeout)
             self._opened.append(self.session)
-            self.pool = self.session.open_pool(spec, _OPTIONS, timeout=settings.start_timeout)
+            self.pool = self._open_pool(spec, settings.start_timeout)
             self._opened.append(self.pool)
             self.pool.keep_events()
             self.arena = Arena(settings.socket, settings.pool_name, 0, device, attach_timeout=settings.start_timeout)
@@ -74,6 +76,17 @@ class EngineMemory:
             shape=(flat_rows(tensor.block_count, self.per_stride, self.shape.block_size), heads, elements),
             strides=(heads * elements, elements, 1),
         )
+
+    def _open_pool(self, spec: PoolSpec, timeout: float) -> Pool:
+        """Waits while the domain has no coordinator yet, or one that is still recovering."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.session.open_pool(spec, _OPTIONS, timeout=timeout)
+            except UnavailableError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
 
     def close(self) -> None:
         """Gives everything back. More calls do nothing; what can't be closed because its host is gone is left to the end of the process."""
