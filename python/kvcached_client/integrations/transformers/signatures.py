@@ -1,7 +1,8 @@
 """What of transformers this integration relies on, recorded per release, and compared at start-up with what is installed.
 
-Read in the public source of the releases, package ``transformers.generation.continuous_batching``. 5.18.0 replaced the blocks of the cache by sectors
-(upstream change 47809), which this integration doesn't serve yet.
+Read in public sources of package ``transformers.generation.continuous_batching`` before its change 47809. Functions that are only wrapped or called may have any
+other parameters; those that are replaced must be exactly as recorded. 5.18.0 replaced the blocks of the cache by sectors
+(that change), which this integration doesn't serve yet.
 
     python3 -m kvcached_client.integrations.transformers     compares, and prints each difference
 """
@@ -45,19 +46,19 @@ _BLOCKS_OF_5_17 = (
     Recorded("cache:PagedAttentionCache.will_allocation_be_successful", ("self", "num_requested_blocks", "allocated_blocks")),
     Recorded("cache:PagedAttentionCache.allocate_blocks", ("self", "n_blocks", "request_id", "allocated_blocks")),
     Recorded("cache:PagedAttentionCache.free_blocks", ("self", "request_id")),
-    Recorded("cache:PagedAttentionCache.get_num_free_blocks", ("self",)),
-    Recorded("cache:PagedAttentionCache.free_all_requests", ("self",)),
+    Recorded("cache:PagedAttentionCache.get_num_free_blocks", ("*", "self")),
+    Recorded("cache:PagedAttentionCache.free_all_requests", ("*", "self")),
     Recorded("cache_manager:BlockManager.__init__", ("*", "num_blocks", "block_size")),
     Recorded("cache_manager:BlockManager.has_enough_free_blocks", ("self", "n_blocks")),
-    Recorded("cache_manager:BlockManager.get_free_blocks", ("self", "n_blocks", "last_block_id", "shareable", "group_id")),
+    Recorded("cache_manager:BlockManager.get_free_blocks", ("*", "self", "n_blocks", "shareable")),
     Recorded("cache_manager:BlockManager.increase_ref_count", ("self", "block_id")),
     Recorded("cache_manager:BlockManager.decrease_ref_count", ("self", "block_id")),
     Recorded("cache_manager:BlockManager.free_blocks", ("self", "blocks", "shareable")),
     Recorded("cache_manager:BlockManager.uninitialize_unshared_block", ("self", "block_id")),
-    Recorded("scheduler:FIFOScheduler.schedule_batch", ("self", "token_budget", "cache_budget")),
-    Recorded("continuous_api:ContinuousBatchProcessor.prepare_next_batch", ("self",)),
-    Recorded("continuous_api:ContinuousBatchProcessor._generation_step", ("self", "model")),
-    Recorded("continuous_api:ContinuousBatchingManager._create_batch_processor", ("self",)),
+    Recorded("scheduler:FIFOScheduler.schedule_batch", ("*", "self")),
+    Recorded("continuous_api:ContinuousBatchProcessor.prepare_next_batch", ("*", "self")),
+    Recorded("continuous_api:ContinuousBatchProcessor._generation_step", ("*", "self")),
+    Recorded("continuous_api:ContinuousBatchingManager._create_batch_processor", ("*", "self")),
     Recorded("continuous_api:ContinuousBatchingManager.stop", ("*", "self", "block", "timeout", "keep_for_next_session")),
 )
 
