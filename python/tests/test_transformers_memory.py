@@ -1,15 +1,15 @@
 """Blocks of an engine like transformers over a real pool on main memory."""
 
 import ctypes
-import os
 import itertools
+import os
 
 import kvcached_client as kvc
 from kvcached_client.integrations.transformers.layout import CacheShape
 from kvcached_client.integrations.transformers.manager import make_elastic, tag_of
 from kvcached_client.integrations.transformers.memory import EngineMemory
 from kvcached_client.integrations.transformers.settings import Settings
-from tests.host import HostTestCase
+from tests.host import HostTestCase, TestHost
 from tests.seam import BlockManager
 
 # 64 KiB a block and buffer, 32 of them a page; with three layers a page takes 12 MiB.
@@ -20,11 +20,13 @@ PER_PAGE = 32
 class TransformersMemoryTests(HostTestCase):
     _numbers = itertools.count(1)
 
-    def open(self, blocks=4 * PER_PAGE, **settings):
+    def open(self, blocks=4 * PER_PAGE, capacity=None, **settings):
+        """With more capacity than blocks, the library refuses what its virtual room has no place for."""
         settings = Settings(self.host.sockets[0], pool="hf-{0}-{1}".format(os.getpid(), next(self._numbers)), **settings)
         memory = EngineMemory(settings, SHAPE, blocks, self.host.gpus[0])
         self.addCleanup(memory.close)
         manager = BlockManager(4, SHAPE.block_size)
+        memory.elastic.capacity = capacity or blocks
         make_elastic(manager, memory.elastic)
         return memory, manager
 
@@ -85,11 +87,11 @@ class TransformersMemoryTests(HostTestCase):
         self.assertLessEqual(memory.pool.rank_bytes(0)[0], 12 << 20)
 
     def test_an_exhausted_pool_is_a_miss_and_memory_that_comes_later_is_used(self):
-        memory, manager = self.open(limit_bytes=2 * 12 << 20, grow_timeout=0.0)
+        memory, manager = self.open(blocks=2 * PER_PAGE - 2, capacity=1000, grow_timeout=0.0)
         taken = manager.get_free_blocks(2 * PER_PAGE - 2, None, False, 0)
         self.assertIsNone(manager.get_free_blocks(1, None, False, 0))
         self.assertTrue(memory.elastic.has_missed)
-        self.assertIn("limit", memory.elastic.refusal)
+        self.assertTrue(memory.elastic.refusal)
         manager.free_blocks(taken[:5], False)
         manager.begin_pass()
         self.assertFalse(memory.elastic.has_missed)
@@ -103,7 +105,7 @@ class TransformersMemoryTests(HostTestCase):
         self.assertEqual(2, memory.pool.stats().used_blocks)
 
     def test_complete_blocks_stay_findable_until_the_pool_evicts_them(self):
-        memory, manager = self.open(limit_bytes=12 << 20, grow_timeout=0.0)
+        memory, manager = self.open(blocks=PER_PAGE - 2, capacity=1000, grow_timeout=0.0)
         taken = manager.get_free_blocks(3, None, True, 0)
         for i, block in enumerate(taken):
             manager.complete(block, -5 - i)
@@ -145,6 +147,8 @@ class TransformersMemoryTests(HostTestCase):
         self.assertEqual((0, {}), (memory.elastic.out, dict(manager._init_block_ids)))
 
     def test_a_second_engine_gets_what_the_first_gave_back(self):
+        if isinstance(self.host, TestHost):
+            self.skipTest("the test host refuses no memory; tests.real starts hosts that do")
         first, manager = self.open(blocks=20 * PER_PAGE, grow_timeout=5.0)
         second, other = self.open(blocks=20 * PER_PAGE, grow_timeout=5.0)
         most = 15 * PER_PAGE  # 180 MiB of 256
