@@ -45,7 +45,7 @@ class TransformersEngineTests(HostTestCase):
         self.assertEqual((2, 5000), (memory.pool.stats().used_blocks, cache.get_num_free_blocks()))
 
     def test_an_exhausted_pool_is_a_miss_and_then_goes_on(self):
-        manager, _ = self.manager(CONFIG(num_blocks=62), grow_timeout=0.0)
+        manager, _ = self.manager(CONFIG(num_blocks=62), grow_timeout=5.0)
         processor = manager._create_batch_processor()
         kvcached.memory_of(manager).elastic.capacity = 1000  # beyond the virtual room, the library refuses
         self.assertEqual(60, processor.cache.allocate_blocks(60, "other", 0))
