@@ -51,10 +51,13 @@ def main():
     tag = "py3-none-manylinux_{0}_{1}_x86_64".format(*needed_glibc(library))
     info = "kvcached_client-{0}.dist-info".format(version)
     files = []
-    for name in sorted(os.listdir(os.path.join(FOLDER, PACKAGE))):
-        if name.endswith(".py") or name == "py.typed":
-            with open(os.path.join(FOLDER, PACKAGE, name), "rb") as source:
-                files.append(("{0}/{1}".format(PACKAGE, name), source.read()))
+    for folder, folders, names in os.walk(os.path.join(FOLDER, PACKAGE)):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py") or name == "py.typed":
+                path = os.path.join(folder, name)
+                with open(path, "rb") as source:
+                    files.append((os.path.relpath(path, FOLDER), source.read()))
     with open(library, "rb") as source:
         files.append((PACKAGE + "/libkvcached.so", source.read()))
     with open(os.path.join(os.path.dirname(FOLDER), "LICENSE"), "rb") as source:

@@ -1,0 +1,113 @@
+"""Session, pool and arena of one engine process: it is scheduler and worker in one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, List
+
+from ... import _dlpack
+from ...arena import Arena
+from ...dtypes import dtype_of
+from ...errors import KvcachedError, UnavailableError
+from ...geometry import PoolSpec
+from ...pool import Pool
+from ...pool_facts import PoolOptions
+from ...session import Session
+from .blocks import ElasticBlocks
+from .errors import IntegrationError
+from .layout import GROUP, TRASH_BLOCKS, CacheShape, blocks_per_stride, flat_rows
+from .settings import Settings
+from .steps import StepClock
+
+# The engine numbers its requests' blocks itself and knows nothing of a null block; what a predecessor tagged belongs to another model's weights, for all
+# that is known.
+_OPTIONS = PoolOptions(null_block=False, keep_tags=False)
+_RETRY_SECONDS = 0.05
+
+
+class EngineMemory:
+    """What an engine's cache lies in. Close it once nothing of it is used any more.
+
+    :param shape: Shape of the cache.
+    :param blocks: Blocks that the engine counts with.
+    :param device: UUID of the GPU, or ``HOST-n``.
+    :raises UnavailableError: The host can't be reached within the start timeout.
+    :raises MemoryRefusedError: There is no memory for the first blocks.
+    """
+
+    def __init__(self, settings: Settings, shape: CacheShape, blocks: int, device: str) -> None:
+        self.shape = shape
+        self.clock = StepClock()
+        self._opened: List[Any] = []
+        spec = PoolSpec(
+            settings.pool_name, [shape.group(blocks)], [device], limit_bytes=settings.limit_bytes, floor_bytes=settings.floor_bytes, weight=settings.weight
+        )
+        try:
+            self.session = Session(settings.socket, settings.pool_name, domain=settings.domain, connect_timeout=settings.start_timeout)
+            self._opened.append(self.session)
+            self.pool = self._open_pool(spec, settings.start_timeout)
+            self._opened.append(self.pool)
+            self.pool.keep_events()
+            self.arena = Arena(settings.socket, settings.pool_name, 0, device, attach_timeout=settings.start_timeout)
+            self._opened.append(self.arena)
+            tensors = [self.arena.tensor(GROUP, layer, buffer) for layer in range(shape.tensors) for buffer in range(2)]
+            self.per_stride = blocks_per_stride(tensors[0].block_stride_bytes, shape.block_bytes)
+            self._check(tensors)
+            self.elastic = ElasticBlocks(self.pool, self.per_stride, blocks, self.clock, settings.grow_timeout)
+            # They stay until the end: the engine pads with them and never allocates them.
+            self.trash = self.elastic.take_at_start(TRASH_BLOCKS, settings.start_timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def flat_buffer(self, layer: int, buffer: int, dtype: Any, device_index: int) -> _dlpack.Exporter:
+        """For ``from_dlpack``: a layer's keys (0) or values (1) as the engine indexes them, of shape (tokens, heads, elements)."""
+        tensor = self.arena.tensor(GROUP, layer, buffer)
+        wanted = dtype_of(dtype)
+        if not wanted.is_exact_in_dlpack:
+            raise IntegrationError("a cache of {0} isn't supported; load the model in float32, float16 or bfloat16".format(wanted.name))
+        heads, elements = self.shape.kv_heads, self.shape.head_elements
+        return _dlpack.Exporter(
+            address=tensor.address,
+            is_on_gpu=not tensor.is_host_accessible,
+            device_index=device_index,
+            code=wanted.dlpack_code,
+            item_bytes=wanted.item_bytes,
+            shape=(flat_rows(tensor.block_count, self.per_stride, self.shape.block_size), heads, elements),
+            strides=(heads * elements, elements, 1),
+        )
+
+    def _open_pool(self, spec: PoolSpec, timeout: float) -> Pool:
+        """Waits while the domain has no coordinator yet, or one that is still recovering."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.session.open_pool(spec, _OPTIONS, timeout=timeout)
+            except UnavailableError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+
+    def close(self) -> None:
+        """Gives everything back. More calls do nothing; what can't be closed because its host is gone is left to the end of the process."""
+        for opened in self._closing_order():
+            try:
+                opened.close()
+            except KvcachedError:
+                continue
+        self._opened.clear()
+
+    def _closing_order(self) -> List[Any]:
+        """The pool, while its worker can still unmap it; then the worker, then the session."""
+        return [opened for kind in (Pool, Arena, Session) for opened in self._opened if isinstance(opened, kind)]
+
+    def _check(self, tensors: List[Any]) -> None:
+        block_bytes = self.shape.block_bytes
+        for tensor in tensors:
+            end = tensor.address + (tensor.block_count - 1) * tensor.block_stride_bytes + block_bytes
+            if tensor.block_bytes != block_bytes or tensor.block_stride_bytes != self.per_stride * block_bytes or end > self.arena.base_address + self.arena.byte_count:
+                raise IntegrationError(
+                    "layer {0} of the pool's arena has blocks of {1} bytes, {2} apart, where {3} and {4} were expected; is it open with another geometry?".format(
+                        tensor.layer, tensor.block_bytes, tensor.block_stride_bytes, block_bytes, self.per_stride * block_bytes
+                    )
+                )
