@@ -18,7 +18,13 @@ internal static class DomainViews
         gpu.Gpu.Value, gpu.Incarnation.Value.ToString("x", CultureInfo.InvariantCulture), gpu.Address, gpu.DeviceName, gpu.Backend,
         gpu.IsAvailable, gpu.CapacityBytes, gpu.UsedBytes, gpu.ReservedBytes, gpu.QuarantinedBytes, gpu.FreeBytes,
         local?.MappedBytes, local?.KeptBytes, local?.StockBytes, local?.QuarantinedBytes, local?.HandleCount, local?.FileDescriptorCount,
-        local?.DeviceUsedBytes, local?.DeviceTotalBytes);
+        local?.DeviceUsedBytes, local?.DeviceTotalBytes)
+    {
+        ForeignBytes = gpu.Device?.ForeignBytes,
+        HeadroomBytes = gpu.Device?.HeadroomBytes,
+        RoomBytes = gpu.Device?.RoomBytes,
+        IsDeviceShort = gpu.IsDeviceShort,
+    };
 
     private static PoolView Pool(DomainProtocol.PoolDescription pool) => new(
         pool.Pool.ToString(), pool.Name, pool.EngineName, pool.State, [.. pool.Gpus.Select(gpu => gpu.Value)], pool.MappedPageCount,

@@ -39,6 +39,9 @@ internal static class HostOptionsReader
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
             Pages = ReadPages(read, host.Pages),
+            Headroom = read.Parsed<HeadroomChoice?>(HostSettingCatalog.Headroom, host.Headroom, HeadroomChoice.TryParse, HeadroomChoice.Allowed)!.Value,
+            HeadroomCalm = read.Time(HostSettingCatalog.HeadroomCalm, host.HeadroomCalm, TimeSpan.FromMilliseconds(1), Hour, isZeroAllowed: true),
+            ForeignMemoryFile = EmptyIsNull(read.Text(TestForeignMemory)),
             Faults = [.. read.List(TestFail, text => NamedFault.TryParse(text, out _), NamedFault.Allowed).Select(text => NamedFault.TryParse(text, out var fault) ? fault : default)],
             Ranks = ReadRanks(read, ranks),
         };

@@ -31,7 +31,7 @@ internal static class HostProcess
             using (deviceLock)
             using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }, TimeProvider.System))
             {
-                var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName } };
+                var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName, DeviceWatch = DeviceOpener.Watch(options, memory, pool) } };
                 return await new HostLives(told, userConfig, pool).RunAsync();
             }
         }

@@ -47,6 +47,7 @@ internal sealed partial class DomainState
             {
                 SetReachable(known, true);
                 known.Awaited = registration.IsRecovering ? registration.Awaited : null;
+                TakeDevice(known, registration.Device);
                 if (!known.HasReported && known.Awaited is null)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
@@ -58,8 +59,10 @@ internal sealed partial class DomainState
             RankLost(now, known.Gpu, known.Incarnation, $"its host was replaced by {registration.Incarnation}");
         }
 
-        _ranks[registration.Gpu] = new RankView(registration, address);
+        var view = new RankView(registration, address);
+        _ranks[registration.Gpu] = view;
         _ranksVersion++;
+        TakeDevice(view, registration.Device);
         Note(DomainEventKinds.HostJoined, $"{registration.DeviceName}, at {address}", gpu: registration.Gpu);
         if (!registration.IsRecovering)
         {
@@ -114,6 +117,7 @@ internal sealed partial class DomainState
         }
 
         FollowMergedPolicies(policies);
+        FollowRoom(view);
         MemoryWasFreed();
     }
 

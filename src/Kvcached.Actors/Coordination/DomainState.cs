@@ -61,6 +61,7 @@ internal sealed partial class DomainState
         ExpireRevokes();
         ExpireShrinks();
         FollowKeepers();
+        FollowDevices();
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);

@@ -21,6 +21,12 @@ internal sealed class RankView(RankProtocol.RegisterRank registration, string ad
 
     public GpuLedger Ledger { get; } = new(registration.Gpu, registration.CapacityBytes, headroomBytes: 0);
 
+    /// <summary>How its device is shared with others; null = nobody looks.</summary>
+    public DeviceShare? Device { get; set; }
+
+    /// <summary>True while an operator's attention has been called to too little room.</summary>
+    public bool IsNotedAsShort { get; set; }
+
     /// <summary>False while its node can't be reached; it may still hold memory.</summary>
     public bool IsReachable { get; set; } = true;
 

@@ -120,6 +120,7 @@ public static class KvcachedAkkaExtensions
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
                     WorkerDeadline = options.WorkerDeadline,
+                    DeviceWatch = options.DeviceWatch,
                     LaneDirectory = options.UsesLocalLanes ? options.RunDirectory : null,
                 }),
                 KvcachedNames.RankSupervisor);

@@ -102,10 +102,12 @@ public static class DomainEventKinds
     public const string LimitReached = "limit-reached";
     public const string ShrinkRequested = "shrink-requested";
     public const string Trimmed = "trimmed";
+    public const string DeviceShort = "device-short";
+    public const string DeviceEased = "device-eased";
     public const string Warning = "warning";
 
     public static IReadOnlyList<string> All { get; } =
     [
-        CoordinatorStarted, HostJoined, HostLost, PoolOpened, PoolClosed, PolicyChanged, LimitReached, ShrinkRequested, Trimmed, Warning,
+        CoordinatorStarted, HostJoined, HostLost, PoolOpened, PoolClosed, PolicyChanged, LimitReached, ShrinkRequested, Trimmed, DeviceShort, DeviceEased, Warning,
     ];
 }

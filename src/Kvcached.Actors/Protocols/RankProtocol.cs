@@ -47,6 +47,9 @@ public static class RankProtocol
         /// <summary>For people: which workers it waits for then.</summary>
         public string Awaited { get; init; } = string.Empty;
 
+        /// <summary>How its device is shared with others; null = nobody looks.</summary>
+        public DeviceShare? Device { get; init; }
+
         /// <summary>Where a coordinator on the same machine finds it without Akka.Remote; null = nowhere.</summary>
         public LaneOffer? Lane { get; init; }
     }

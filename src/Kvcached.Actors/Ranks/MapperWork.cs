@@ -259,6 +259,7 @@ internal sealed class MapperWork
     /// <returns>What has left quarantine, now or a short while ago.</returns>
     public ImmutableArray<RankProtocol.QuarantineCleared> Housekeep()
     {
+        GiveWay();
         _state.Pages.TrimKept();
         FollowFloors();
         _state.Pages.RefillFloors();
@@ -276,6 +277,9 @@ internal sealed class MapperWork
         _state.Cleared.AddRange(told.Where(c => c.TimesToTell > 1).Select(c => c with { TimesToTell = c.TimesToTell - 1 }));
         return [.. told.Select(c => new RankProtocol.QuarantineCleared(_state.Pages.Gpu, _state.Pages.Incarnation, c.Pool, c.Extents))];
     }
+
+    /// <summary>Gives back what is only kept, as far as others on the device want room.</summary>
+    public void GiveWay() => _state.Pages.KeepWithin(_state.Device?.RoomBytes ?? long.MaxValue);
 
     private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.CapacityBytes);
 

@@ -113,6 +113,9 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
             case WorkerIsLate late:
                 GoOnAfter(_work.Expire(late.Pool, late.Wait));
                 break;
+            case DeviceWatch.Changed:
+                _work.GiveWay();
+                break;
             case WorkerNews:
                 HearWorkers();
                 break;

@@ -106,6 +106,7 @@ public static class WireTypes
         typeof(DomainProtocol.DomainCounters),
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
+        typeof(DeviceShare),
         typeof(PolicyChange),
         typeof(PolicyOutcome),
         typeof(MemoryAmount),

@@ -98,4 +98,7 @@ public enum RefusalReason : byte
 
     /// <summary>The message makes no sense here: of the wrong kind, or out of turn.</summary>
     InvalidMessage = 32,
+
+    /// <summary>Programs other than pools use so much of a GPU that nothing more is lent there beyond floors.</summary>
+    DeviceShort = 33,
 }

@@ -44,6 +44,9 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
     /// <summary>Pages that something else takes on this device, unknown to the coordinator.</summary>
     public long BytesTakenByOthers { get; set; }
 
+    /// <summary>How its device is shared with others, as it says.</summary>
+    public DeviceShare? Device { get; set; }
+
     public long MappedBytes => Pools.Values.Sum(p => p.Bytes(p.Mapped));
 
     public long QuarantinedBytes => Pools.Values.Sum(p => p.Bytes(p.Quarantined));
@@ -64,6 +67,7 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
         Gpu, Incarnation, Domain, ActorRefs.Nobody, CapacityBytes, TestPools.PageBytes, "host", "simulated", HighestEpoch)
     {
         IsRecovering = IsRecovering,
+        Device = Device,
         Awaited = IsRecovering ? "the workers" : string.Empty,
     };
 
