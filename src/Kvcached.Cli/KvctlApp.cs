@@ -8,7 +8,7 @@ internal static class KvctlApp
 {
     /// <summary>All commands that are shown, for completion.</summary>
     public static IReadOnlyList<string> CommandNames { get; } =
-        ["list", "gpus", "cluster", "limit", "limit-percent", "trim", "top", "watch", "explain", "plan", "doctor", "completion"];
+        ["list", "gpus", "cluster", "limit", "limit-percent", "trim", "drain", "top", "watch", "explain", "plan", "doctor", "completion"];
 
     public static CommandApp Create()
     {
@@ -27,6 +27,8 @@ internal static class KvctlApp
             config.AddCommand<LimitPercentCommand>("limit-percent").WithDescription("As limit, with a number of percents of what each GPU lends.")
                 .WithExample("limit-percent", "conv", "50");
             config.AddCommand<TrimCommand>("trim").WithDescription("Has a pool give up what it has mapped and doesn't use.").WithExample("trim", "conv", "2GiB");
+            config.AddCommand<DrainCommand>("drain").WithDescription("Makes a GPU's host ready to be stopped, as for an upgrade. Ends with 5 while something is under way.")
+                .WithExample("drain", "GPU-5ac1").WithExample("drain", "GPU-5ac1", "--undo");
             config.AddCommand<TopCommand>("top").WithAlias("kvtop").WithDescription("Shows GPUs and pools as they change.");
             config.AddCommand<WatchCommand>("watch").WithDescription("Prints what happens in the domain.").WithExample("watch", "conv");
             config.AddCommand<ExplainCommand>("explain").WithDescription("Says where each GPU's memory is.");

@@ -20,6 +20,7 @@ internal static class DomainViews
         local?.MappedBytes, local?.KeptBytes, local?.StockBytes, local?.QuarantinedBytes, local?.HandleCount, local?.FileDescriptorCount,
         local?.DeviceUsedBytes, local?.DeviceTotalBytes)
     {
+        IsDraining = gpu.IsDraining,
         ForeignBytes = gpu.Device?.ForeignBytes,
         HeadroomBytes = gpu.Device?.HeadroomBytes,
         RoomBytes = gpu.Device?.RoomBytes,
@@ -40,6 +41,10 @@ internal static class DomainViews
         changed.Pool.ToString(), changed.Name, changed.Outcome.ToString().ToLowerInvariant(), changed.Revision,
         changed.Policy?.Limit.ToString() ?? string.Empty, changed.Policy?.Floor.ToString() ?? string.Empty, changed.Policy?.Weight ?? 0,
         changed.KeptByHosts, changed.HostCount, OnGpus(changed.OnGpus));
+
+    public static DrainView Drain(OperatorProtocol.GpuDrained drained) => new(
+        drained.Gpu.Value, drained.IsDraining, drained.IsQuiet,
+        [.. drained.Pools.Select(pool => new DrainedPoolView(pool.Name, pool.HeldBytes, pool.IsKept, pool.Awaited))]);
 
     private static IReadOnlyList<PoolOnGpuView> OnGpus(ImmutableArray<DomainProtocol.PoolOnGpu> accounts) =>
     [

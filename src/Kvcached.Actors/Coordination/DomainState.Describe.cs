@@ -101,6 +101,7 @@ internal sealed partial class DomainState
         view.Ledger.CapacityBytes, view.Ledger.Entries.Sum(e => e.UsedBytes), view.Ledger.Entries.Sum(e => e.ReservedBytes),
         view.Ledger.Entries.Sum(e => e.QuarantinedBytes), view.Ledger.UnheldBytes)
     {
+        IsDraining = view.IsDraining,
         Device = view.Device,
         IsDeviceShort = view.Ledger.IsDeviceShort,
     };

@@ -48,6 +48,7 @@ internal sealed partial class DomainState
                 SetReachable(known, true);
                 known.Awaited = registration.IsRecovering ? registration.Awaited : null;
                 TakeDevice(known, registration.Device);
+                TakeDraining(known, registration.IsDraining);
                 if (!known.HasReported && known.Awaited is null)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
@@ -217,6 +218,7 @@ internal sealed partial class DomainState
             Views = views,
             Accounts = [.. views.Select(view => view?.Ledger.FindAccount(pool.Id))],
             Unavailable = pool.Gpus.Where((_, rank) => views[rank] is not { IsAvailable: true }).Cast<GpuId?>().FirstOrDefault(),
+            Draining = pool.Gpus.Where((_, rank) => views[rank] is { IsDraining: true }).Cast<GpuId?>().FirstOrDefault(),
             LargestOrders = [.. Enumerable.Range(0, pool.PageIds.Length).Select(group => LargestOrder(pool, views, group))],
         };
     }

@@ -62,6 +62,7 @@ internal sealed partial class DomainState
         ExpireShrinks();
         FollowKeepers();
         FollowDevices();
+        FollowDrains();
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);

@@ -27,6 +27,12 @@ internal sealed class RankView(RankProtocol.RegisterRank registration, string ad
     /// <summary>True while an operator's attention has been called to too little room.</summary>
     public bool IsNotedAsShort { get; set; }
 
+    /// <summary>True while an operator has it drained.</summary>
+    public bool IsDraining { get; set; } = registration.IsDraining;
+
+    /// <summary>What an operator told this coordinator and the rank hasn't confirmed yet; null when they agree.</summary>
+    public bool? UnconfirmedDraining { get; set; }
+
     /// <summary>False while its node can't be reached; it may still hold memory.</summary>
     public bool IsReachable { get; set; } = true;
 

@@ -39,6 +39,9 @@ public static class DomainProtocol
         GpuId Gpu, HostIncarnation Incarnation, string Address, string DeviceName, string Backend, bool IsAvailable,
         long CapacityBytes, long UsedBytes, long ReservedBytes, long QuarantinedBytes, long FreeBytes)
     {
+        /// <summary>True while an operator has it drained: nothing new is lent there.</summary>
+        public bool IsDraining { get; init; }
+
         /// <summary>How the device is shared with others; null = nobody looks.</summary>
         public DeviceShare? Device { get; init; }
 

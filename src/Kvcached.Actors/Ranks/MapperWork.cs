@@ -58,6 +58,18 @@ internal sealed class MapperWork
         return null;
     }
 
+    /// <summary>An operator has the rank drained, or not any more. Null, or that the command is of an older epoch.</summary>
+    public RankProtocol.EpochRefused? Drain(RankProtocol.SetDraining command)
+    {
+        if (_replies.IsStale(command.Epoch))
+        {
+            return _replies.Stale(command.Epoch);
+        }
+
+        _state.IsDraining = command.IsDraining;
+        return null;
+    }
+
     public RankProtocol.IReply Open(RankProtocol.OpenRankPool command)
     {
         if (_replies.IsStale(command.Epoch))

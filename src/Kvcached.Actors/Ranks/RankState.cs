@@ -18,6 +18,7 @@ public sealed class RankState(PagePool pages)
     private readonly List<ClearedExtents> _cleared = [];
     private string? _awaited;
     private DeviceShare? _device;
+    private bool _isDraining;
 
     public PagePool Pages { get; } = pages;
 
@@ -32,6 +33,13 @@ public sealed class RankState(PagePool pages)
     {
         get => Volatile.Read(ref _device);
         internal set => Volatile.Write(ref _device, value);
+    }
+
+    /// <summary>True while an operator has it drained. Read from any thread.</summary>
+    public bool IsDraining
+    {
+        get => Volatile.Read(ref _isDraining);
+        internal set => Volatile.Write(ref _isDraining, value);
     }
 
     /// <summary>Where it is kept who may hold memory of this rank; null = nowhere.</summary>

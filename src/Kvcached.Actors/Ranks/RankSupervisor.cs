@@ -154,6 +154,7 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
                 {
                     IsRecovering = _settings.State.Awaited is not null,
                     Awaited = _settings.State.Awaited ?? string.Empty,
+                    IsDraining = _settings.State.IsDraining,
                     Device = _settings.State.Device,
                     Lane = _lanes is { } lanes ? new LaneOffer(MachineBoot.Id, lanes.Path, _endedLane.Epoch, _endedLane.Serial) : null,
                 },

@@ -70,6 +70,9 @@ public static class WireTypes
         [typeof(OperatorProtocol.ChangePolicy)] = ControlManifests.ChangePolicy,
         [typeof(OperatorProtocol.PolicyChanged)] = ControlManifests.PolicyChanged,
         [typeof(OperatorProtocol.TrimPool)] = ControlManifests.TrimPool,
+        [typeof(OperatorProtocol.DrainGpu)] = ControlManifests.DrainGpu,
+        [typeof(OperatorProtocol.GpuDrained)] = ControlManifests.GpuDrained,
+        [typeof(RankProtocol.SetDraining)] = ControlManifests.SetDraining,
         [typeof(OperatorProtocol.PoolTrimmed)] = ControlManifests.PoolTrimmed,
         [typeof(OperatorProtocol.ReadEvents)] = ControlManifests.ReadEvents,
         [typeof(OperatorProtocol.EventsRead)] = ControlManifests.EventsRead,
@@ -112,6 +115,7 @@ public static class WireTypes
         typeof(MemoryAmount),
         typeof(MemoryUnit),
         typeof(DomainEvent),
+        typeof(DrainedPool),
     ];
 
     /// <summary>Element types of the lists inside control messages.</summary>
@@ -130,5 +134,6 @@ public static class WireTypes
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
         typeof(DomainEvent),
+        typeof(DrainedPool),
     ];
 }

@@ -26,6 +26,9 @@ public sealed record GpuView(
     long? RankMappedBytes, long? RankKeptBytes, long? RankStockBytes, long? RankQuarantinedBytes,
     int? HandleCount, int? FileDescriptorCount, long? DeviceUsedBytes, long? DeviceTotalBytes)
 {
+    /// <summary>True while an operator has it drained: nothing new is lent there.</summary>
+    public bool IsDraining { get; init; }
+
     /// <summary>What others use of the device, the greatest of late; null when nobody looks, as are the next two.</summary>
     public long? ForeignBytes { get; init; }
 

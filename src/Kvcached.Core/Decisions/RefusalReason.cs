@@ -101,4 +101,7 @@ public enum RefusalReason : byte
 
     /// <summary>Programs other than pools use so much of a GPU that nothing more is lent there beyond floors.</summary>
     DeviceShort = 33,
+
+    /// <summary>An operator has the GPU drained: nothing new is lent there.</summary>
+    Draining = 34,
 }

@@ -27,6 +27,20 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
         Assert.Contains("of 64 MiB, floor 0 B", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Drain_AndUndo_SayWhatTheyDid()
+    {
+        var (code, output, errors) = await RunAsync("drain", "HOST");
+        Assert.Equal((0, string.Empty), (code, errors));
+        Assert.Contains("HOST-0 is drained: its host may be stopped.", output, StringComparison.Ordinal);
+        Assert.Contains("conv: 0 B, kept by its workers meanwhile", output, StringComparison.Ordinal);
+        Assert.Contains("draining", (await RunAsync("gpus")).Output, StringComparison.Ordinal);
+
+        (code, output, _) = await RunAsync("drain", "HOST-0", "--undo", "--json");
+        Assert.Equal(0, code);
+        Assert.False(JsonSerializer.Deserialize(output, ManagementJsonContext.Default.DrainView)!.IsDraining);
+    }
+
     [Theory]
     [InlineData(2, "nothing is to be changed", "limit", "conv")]
     [InlineData(2, "'much' is no amount", "limit", "conv", "much")]
@@ -36,6 +50,8 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
     [InlineData(4, "No such pool", "limit", "other", "1g")]
     [InlineData(4, "That can't be laid down", "limit", "conv", "1m", "--floor", "2m")]
     [InlineData(2, "'50%' is not allowed", "trim", "conv", "50%")]
+    [InlineData(4, "No such GPU", "drain", "GPU-7")]
+    [InlineData(2, "--wait '-1' is not allowed", "drain", "HOST-0", "--wait", "-1")]
     [InlineData(2, "there is no completion for 'csh'", "completion", "csh")]
     [InlineData(2, "can't be read", "plan", "/nowhere.yaml")]
     public async Task Command_ThatCannotBeDone_SaysWhyInOneLine(int expectedCode, string expected, params string[] arguments)
@@ -55,6 +71,7 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
     [InlineData(0, "\"kind\":\"coordinator-started\"", "watch", "--count", "1", "--json")]
     [InlineData(0, "'default' is complete", "doctor")]
     [InlineData(0, "conv", "names")]
+    [InlineData(0, "HOST-0", "names", "--gpus")]
     public async Task Command_AgainstAHostWithAPool_Prints(int expectedCode, string expected, params string[] arguments)
     {
         await fixture.Host.GetUntilAsync("/ready", ManagementJsonContext.Default.HealthView, health => health.Status == "ready");
@@ -72,7 +89,7 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
         var (code, output, _) = await Kvctl.RunAsync(new Dictionary<string, string>(), "completion", shell);
         Assert.Equal(0, code);
         Assert.Contains(expected, output, StringComparison.Ordinal);
-        Assert.Contains("limit-percent trim top watch", output, StringComparison.Ordinal);
+        Assert.Contains("limit-percent trim drain top watch", output, StringComparison.Ordinal);
     }
 
     [Theory]
