@@ -23,7 +23,8 @@ internal static class KvctlApp
             config.AddCommand<GpusCommand>("gpus").WithDescription("Lists the GPUs of the domain and what they lend.");
             config.AddCommand<ClusterCommand>("cluster").WithDescription("Lists the hosts of the domain's cluster.");
             config.AddCommand<LimitCommand>("limit").WithDescription("Changes a pool's limit, floor or weight. Ends with 5 while the pool holds more than its limit.")
-                .WithExample("limit", "conv", "20GiB").WithExample("limit", "conv", "50%", "--floor", "2GiB", "--weight", "3");
+                .WithExample("limit", "conv", "20GiB").WithExample("limit", "conv", "50%", "--floor", "2GiB", "--weight", "3")
+                .WithExample("limit", "conv", "10GiB", "--gpus", "GPU-5ac1,GPU-9f02");
             config.AddCommand<LimitPercentCommand>("limit-percent").WithDescription("As limit, with a number of percents of what each GPU lends.")
                 .WithExample("limit-percent", "conv", "50");
             config.AddCommand<TrimCommand>("trim").WithDescription("Has a pool give up what it has mapped and doesn't use.").WithExample("trim", "conv", "2GiB");

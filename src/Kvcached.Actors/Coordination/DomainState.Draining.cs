@@ -15,14 +15,14 @@ internal sealed partial class DomainState
     public void DrainGpu(TimeSpan now, long ticket, OperatorProtocol.DrainGpu command)
     {
         _now = now;
-        var found = _ranks.Values.Where(rank => rank.Gpu.Value == command.Gpu).ToArray();
-        found = found.Length == 1 || string.IsNullOrEmpty(command.Gpu) ? found : [.. _ranks.Values.Where(rank => rank.Gpu.Value.StartsWith(command.Gpu, StringComparison.OrdinalIgnoreCase))];
-        if (found is not [var view])
+        var found = GpusNamed(command.Gpu, _ranks.Keys);
+        if (found is not [var gpu])
         {
             RefuseOperator(ticket, new Refusal(RefusalReason.UnknownGpu, $"'{command.Gpu}' names {found.Length} GPUs of domain '{_settings.Domain}', not one. Known: {string.Join(", ", _ranks.Keys.Order())}."));
             return;
         }
 
+        var view = _ranks[gpu];
         if (view.IsDraining != command.IsDraining)
         {
             view.UnconfirmedDraining = command.IsDraining;

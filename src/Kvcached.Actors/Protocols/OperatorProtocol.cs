@@ -18,7 +18,11 @@ public static class OperatorProtocol
     /// </summary>
     /// <param name="Pool">Its id or name.</param>
     /// <param name="Change">What changes.</param>
-    public sealed record ChangePolicy(string Pool, PolicyChange Change) : ICommand;
+    public sealed record ChangePolicy(string Pool, PolicyChange Change) : ICommand
+    {
+        /// <summary>On which of its GPUs limit and floor change, by id or the beginning of it; empty = on all for which nothing of their own is laid down.</summary>
+        public ImmutableArray<string> Gpus { get; init; } = [];
+    }
 
     /// <summary>A change was judged.</summary>
     /// <param name="Pool">The pool.</param>

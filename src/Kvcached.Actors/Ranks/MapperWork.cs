@@ -293,7 +293,7 @@ internal sealed class MapperWork
     /// <summary>Gives back what is only kept, as far as others on the device want room.</summary>
     public void GiveWay() => _state.Pages.KeepWithin(_state.Device?.RoomBytes ?? long.MaxValue);
 
-    private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.CapacityBytes);
+    private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.Gpu, _state.Pages.CapacityBytes);
 
     /// <summary>Lowers floors, then raises others; where memory isn't free yet it is tried again with the next housekeeping.</summary>
     private void FollowFloors()

@@ -109,6 +109,7 @@ public static class WireTypes
         typeof(DomainProtocol.DomainCounters),
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
+        typeof(GpuPolicy),
         typeof(DeviceShare),
         typeof(PolicyChange),
         typeof(PolicyOutcome),
@@ -133,6 +134,8 @@ public static class WireTypes
         typeof(DomainProtocol.PoolDescription),
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
+        typeof(GpuPolicy),
+        typeof(string),
         typeof(DomainEvent),
         typeof(DrainedPool),
     ];

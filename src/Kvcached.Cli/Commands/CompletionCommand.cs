@@ -36,7 +36,7 @@ internal sealed class CompletionCommand : Command<CompletionCommand.Settings>
           if [ "$COMP_CWORD" -eq 1 ]; then
             COMPREPLY=($(compgen -W "{{Names}}" -- "$current"))
           elif [[ "$current" == -* ]]; then
-            COMPREPLY=($(compgen -W "{{CommonOptions}} --floor --weight --revision --token-file --undo --wait --refresh --once --count" -- "$current"))
+            COMPREPLY=($(compgen -W "{{CommonOptions}} --floor --weight --gpus --revision --token-file --undo --wait --refresh --once --count" -- "$current"))
           elif [ "$COMP_CWORD" -eq 2 ]; then
             case "${COMP_WORDS[1]}" in
               limit|limit-percent|trim|watch) COMPREPLY=($(compgen -W "$(timeout 2 kvctl names 2>/dev/null)" -- "$current")) ;;

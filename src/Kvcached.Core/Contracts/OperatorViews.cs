@@ -13,7 +13,11 @@ public sealed record LimitChangeView(
     [property: JsonConverter(typeof(MemoryAmountConverter))] MemoryAmount Limit = default,
     [property: JsonConverter(typeof(MemoryAmountConverter))] MemoryAmount Floor = default,
     int Weight = 0,
-    long Revision = 0);
+    long Revision = 0)
+{
+    /// <summary>On which of its GPUs limit and floor change, by id or the beginning of it; absent = on all for which nothing of their own is laid down.</summary>
+    public IReadOnlyList<string>? Gpus { get; init; }
+}
 
 /// <summary>What became of a change that is in force.</summary>
 /// <param name="Pool">Id of the pool.</param>

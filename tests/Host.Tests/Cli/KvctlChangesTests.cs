@@ -22,6 +22,11 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
         var outcome = JsonSerializer.Deserialize(output, ManagementJsonContext.Default.LimitOutcomeView)!;
         Assert.Equal(("25%", fixture.Host.Ready.CapacityBytes / 4), (outcome.Limit, outcome.OnGpus[0].LimitBytes));
 
+        (code, output, _) = await RunAsync("limit", "conv", "8MiB", "--gpus", "HOST-0");
+        Assert.Equal(0, code);
+        Assert.Contains("HOST-0 holds 0 B of 8 MiB", output, StringComparison.Ordinal);
+        Assert.Equal(0, (await RunAsync("limit", "conv", "default", "--gpus", "HOST-0")).Code);
+
         (code, output, _) = await RunAsync("limit", "conv", "default", "--floor", "default", "--weight", "default");
         Assert.Equal(0, code);
         Assert.Contains("of 64 MiB, floor 0 B", output, StringComparison.Ordinal);
@@ -51,6 +56,8 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
     [InlineData(4, "That can't be laid down", "limit", "conv", "1m", "--floor", "2m")]
     [InlineData(2, "'50%' is not allowed", "trim", "conv", "50%")]
     [InlineData(4, "No such GPU", "drain", "GPU-7")]
+    [InlineData(4, "No such GPU: 'GPU-7' names 0 GPUs of pool 'conv'", "limit", "conv", "1g", "--gpus", "GPU-7")]
+    [InlineData(4, "A weight is the same on all GPUs", "limit", "conv", "1g", "--gpus", "HOST-0", "--weight", "2")]
     [InlineData(2, "--wait '-1' is not allowed", "drain", "HOST-0", "--wait", "-1")]
     [InlineData(2, "there is no completion for 'csh'", "completion", "csh")]
     [InlineData(2, "can't be read", "plan", "/nowhere.yaml")]
