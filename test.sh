@@ -51,33 +51,42 @@ fi
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
-passed=0 failed=0 skipped=0
-for project in tests/*/*.Tests.csproj; do
-  name=$(basename "$project" .csproj)
-  wanted "$name" || continue
+export results filter hang
 
-  echo "== $name"
-  started=$SECONDS
-  log="$results/$name.log"
-  # A run that hangs is a failure with a name, not a build that never ends.
-  arguments=(test "$project" --configuration Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" --blame-hang-timeout "$hang")
-  [ -n "$filter" ] && arguments+=(--filter "$filter")
-  dotnet "${arguments[@]}" >"$log" 2>&1 || true
-  read -r p f s < <(build/count-tests.sh "$results/$name.trx")
-  if [ "$f" -gt 0 ]; then grep -vE '^\s*$|^(Test run for|VSTest|Starting test|A total of)' "$log" | head -n 120; fi
-  if [ "$((p + f + s))" -eq 0 ]; then echo "$name ran no test:"; tail -n 40 "$log"; f=1; fi
-  echo "   $p passed, $f failed, $s skipped in $((SECONDS - started)) s"
+# One project; its log is told only when a test failed, and at once, so that what runs beside it doesn't mix with it.
+run_project() {
+  local name=$1 started=$SECONDS log="$results/$1.log" p f s
+  if [ "$name" = Python ]; then
+    build/python-tests.sh >"$log" 2>&1 || true
+    read -r p f s < <(tail -n 1 "$log")
+    sed '$d' "$log" >"$results/$name.told"
+  else
+    # A run that hangs is a failure with a name, not a build that never ends.
+    local arguments=(test "tests/$name/$name.csproj" --configuration Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" --blame-hang-timeout "$hang")
+    [ -n "$filter" ] && arguments+=(--filter "$filter")
+    dotnet "${arguments[@]}" >"$log" 2>&1 || true
+    read -r p f s < <(build/count-tests.sh "$results/$name.trx")
+    if [ "$f" -gt 0 ]; then grep -vE '^\s*$|^(Test run for|VSTest|Starting test|A total of)' "$log" | head -n 120; fi >"$results/$name.told"
+    if [ "$((p + f + s))" -eq 0 ]; then { echo "$name ran no test:"; tail -n 40 "$log"; } >"$results/$name.told"; f=1; fi
+  fi
+  echo "$p $f $s" >"$results/$name.count"
+  { echo "== $name"; cat "$results/$name.told"; echo "   $p passed, $f failed, $s skipped in $((SECONDS - started)) s"; } >"$results/$name.said"
+  cat "$results/$name.said"
+}
+export -f run_project
+
+# Two at a time, since most of them wait for processes and timers; those that take longest first.
+{
+  for name in Kvcached.Engine.Tests Host.Tests Kvcached.Actors.Tests Python; do echo "$name"; done
+  for project in tests/*/*.Tests.csproj; do basename "$project" .csproj; done
+} | awk '!seen[$0]++' | while read -r name; do if wanted "$name"; then echo "$name"; fi; done | xargs -r -P 2 -I{} bash -c 'run_project {}'
+
+passed=0 failed=0 skipped=0
+for count in "$results"/*.count; do
+  [ -f "$count" ] || continue
+  read -r p f s <"$count"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
-
-if wanted Python; then
-  echo "== Python"
-  started=$SECONDS
-  build/python-tests.sh | tee "$results/python.log" | sed '$d'
-  read -r p f s < <(tail -n 1 "$results/python.log")
-  echo "   $p passed, $f failed, $s skipped in $((SECONDS - started)) s"
-  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-fi
 
 if [ "$skipped" -gt 0 ]; then
   echo "Skipped tests need a GPU (those of Python: NumPy or PyTorch); on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."

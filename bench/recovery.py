@@ -112,21 +112,21 @@ def until_granted(pool):
     """Asks for a page until one is granted; when it was."""
     while True:
         try:
-            pool.grow(0, 1, timeout=0.2)
+            pool.grow(0, 1, timeout=5)
             return
         except kvc.UnavailableError:
             continue
 
 
-def longest_gap(pool, disturb, seconds):
-    """Takes and gives back a page again and again while something happens: the longest time between two grants."""
+def longest_gap(pool, keep, disturb, seconds):
+    """Takes and gives back a page again and again, beside those to keep, while something happens: the longest time between two grants."""
     until_granted(pool)
     began = last = time.monotonic()
     longest = 0.0
     disturb()
     while last - began < seconds:
         until_granted(pool)
-        pool.trim(0, timeout=5)
+        pool.trim(0, warm_pages_to_keep=keep, timeout=5)
         now = time.monotonic()
         longest, last = max(longest, now - last), now
     return longest
@@ -139,7 +139,7 @@ def measure_group(hosts, extents, times, add):
         for _ in range(extents):
             until_granted(pool)
         for _ in range(times):
-            add("mapperRestart", longest_gap(pool, lambda: hosts[1].process.send_signal(signal.SIGUSR1), 1.0))
+            add("mapperRestart", longest_gap(pool, extents, lambda: hosts[1].process.send_signal(signal.SIGUSR1), 1.0))
 
             workers[1].kill()
             workers[1] = Worker(hosts[1], "both", 1)
@@ -173,7 +173,7 @@ def measure_coordinator(hosts, times, add):
                     until_granted(pool)
                     add("coordinatorKilled", time.monotonic() - since)
                 else:
-                    add("coordinatorLeaves", longest_gap(pool, lambda host=first: host.process.send_signal(number), 3.0))
+                    add("coordinatorLeaves", longest_gap(pool, 0, lambda host=first: host.process.send_signal(number), 3.0))
                     first.end(number)
                 one.kill()
         first.start(other)

@@ -1,4 +1,5 @@
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Coordination;
 
@@ -21,28 +22,43 @@ internal sealed partial class DomainState
         }
     }
 
-    /// <summary>Sends again what a rank hasn't answered for a while.</summary>
+    /// <summary>Another page mapper has the rank, or another link leads to it: what was sent to the first and isn't answered is most likely lost.</summary>
+    public void RankTakenOver(TimeSpan now, GpuId gpu)
+    {
+        _now = now;
+        foreach (var pool in _pools.Values.ToArray())
+        {
+            if (pool.RankOf(gpu) is >= 0 and var rank)
+            {
+                SendAgain(pool, rank);
+            }
+        }
+    }
+
+    /// <summary>Sends again what ranks haven't answered for a while.</summary>
     private void SendAgain(PoolState pool)
     {
         for (var rank = 0; rank < pool.RankCount; rank++)
         {
-            ref var progress = ref pool.Progress[rank];
-            if (_now - progress.SentAt < _settings.ResendInterval)
+            if (_now - pool.Progress[rank].SentAt >= _settings.ResendInterval)
             {
-                continue;
+                SendAgain(pool, rank);
             }
+        }
+    }
 
-            if (pool.Phase is PoolPhase.Opening or PoolPhase.Reopening or PoolPhase.Closing or PoolPhase.Stopped)
+    private void SendAgain(PoolState pool, int rank)
+    {
+        if (pool.Phase is PoolPhase.Opening or PoolPhase.Reopening or PoolPhase.Closing or PoolPhase.Stopped)
+        {
+            if (pool.PhaseAwaiting.Contains(rank))
             {
-                if (pool.PhaseAwaiting.Contains(rank))
-                {
-                    SendPhaseCommand(pool, rank);
-                }
+                SendPhaseCommand(pool, rank);
             }
-            else if (pool.Phase == PoolPhase.Ready && progress.AnsweredThrough < pool.Seq)
-            {
-                Replay(pool, rank);
-            }
+        }
+        else if (pool.Phase == PoolPhase.Ready && pool.Progress[rank].AnsweredThrough < pool.Seq)
+        {
+            Replay(pool, rank);
         }
     }
 

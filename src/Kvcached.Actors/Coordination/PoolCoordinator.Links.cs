@@ -59,6 +59,10 @@ internal sealed partial class PoolCoordinator
         }
 
         Enter(domain, registration);
+        if (hasPredecessor)
+        {
+            domain.RankTakenOver(Now, gpu);
+        }
     }
 
     private void Enter(DomainState domain, RankProtocol.RegisterRank registration) =>

@@ -17,7 +17,7 @@ public sealed record EngineClientOptions
     /// <summary>How long connecting may take. Default 30 s.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>A request without an answer is sent again, under its id, after this long. Default 2 s.</summary>
+    /// <summary>A request without an answer is sent again, under its id, soon at first and at last after this long. Default 2 s.</summary>
     public TimeSpan ResendAfter { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How often warm extents are reported to the coordinator, when they changed. Default 500 ms.</summary>

@@ -16,6 +16,8 @@ internal sealed partial class EngineSession
 
         public long SentAt { get; set; }
 
+        public int TimesSent { get; set; }
+
         /// <summary>The pool that it is about; null for one that is to be opened.</summary>
         public PoolId? Pool { get; private set; }
 

@@ -194,7 +194,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
 
         foreach (var (id, pending) in _pending)
         {
-            if (_time.GetElapsedTime(pending.SentAt) > _options.ResendAfter)
+            if (_time.GetElapsedTime(pending.SentAt) > Resending.After(pending.TimesSent, _options.ResendAfter))
             {
                 SendNow(id, pending);
             }
@@ -229,6 +229,7 @@ internal sealed partial class EngineSession : UntypedActor, IWithTimers
     private void SendNow(long id, Pending pending)
     {
         pending.SentAt = _time.GetTimestamp();
+        pending.TimesSent++;
         var ackedThrough = _pending.Keys.First() - 1;
         var request = pending.Make(_id, new RequestId(id), new RequestId(ackedThrough));
         pending.Note(request);

@@ -11,7 +11,8 @@ namespace Kvcached.Actors.Ranks;
 /// </summary>
 internal sealed class RankSupervisor : UntypedActor, IWithTimers
 {
-    private static readonly TimeSpan FirstBackOff = TimeSpan.FromMilliseconds(50);
+    // A mapper that fails once is back before an engine notices; only one that fails again and again is made to wait.
+    private static readonly TimeSpan FirstBackOff = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(10);
 
     private readonly RankSupervisorSettings _settings;

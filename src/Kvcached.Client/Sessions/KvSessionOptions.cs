@@ -18,7 +18,7 @@ public sealed record KvSessionOptions
     /// <summary>Pause between two attempts to reach the socket. Default 100 ms.</summary>
     public TimeSpan ReconnectInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>A request without an answer is sent again, under its id, after this long. Default 2 s.</summary>
+    /// <summary>A request without an answer is sent again, under its id, soon at first and at last after this long. Default 2 s.</summary>
     public TimeSpan ResendAfter { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How often warm extents are reported to the coordinator, when they changed. Default 500 ms.</summary>

@@ -21,6 +21,8 @@ internal sealed class PendingRequest(
 
     public long SentAt { get; set; }
 
+    public int TimesSent { get; set; }
+
     public EngineProtocol.IRequest Make(SessionId session, RequestId request, RequestId ackedThrough) => make(session, request, ackedThrough);
 
     public void Complete(EngineProtocol.IReply reply)

@@ -270,7 +270,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
 
         foreach (var (id, pending) in _pending.ToArray())
         {
-            if (time.GetElapsedTime(pending.SentAt) > options.ResendAfter)
+            if (time.GetElapsedTime(pending.SentAt) > Resending.After(pending.TimesSent, options.ResendAfter))
             {
                 SendNow(id, pending);
             }
@@ -305,6 +305,7 @@ internal sealed partial class SchedulerSession(KvSessionOptions options, TimePro
     private void SendNow(long id, PendingRequest pending)
     {
         pending.SentAt = time.GetTimestamp();
+        pending.TimesSent++;
         var ackedThrough = _pending.Keys.First() - 1;
         try
         {

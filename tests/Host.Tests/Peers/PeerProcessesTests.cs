@@ -69,15 +69,20 @@ public sealed class PeerProcessesTests : IDisposable
     [Fact]
     public async Task Forgotten_Killed_IsNotTold()
     {
-        var (forgotten, other) = (Start(), Start());
+        var (forgotten, later, other) = (Start(), Start(), Start());
         Assert.True(_processes.TryWatch(Peer(1), NoteOf(forgotten)));
         Assert.True(_processes.TryWatch(Peer(2), NoteOf(other)));
         _processes.Forget(Peer(1));
+
+        // What is asked for later is done later: once this one's end is told, the first is forgotten.
+        Assert.True(_processes.TryWatch(Peer(3), NoteOf(later)));
+        later.Kill();
+        Assert.True(await _told.WaitAsync(Patience));
         forgotten.Kill();
         await forgotten.WaitForExitAsync();
         other.Kill();
         Assert.True(await _told.WaitAsync(Patience));
-        Assert.Equal([Peer(2)], _ended);
+        Assert.Equal([Peer(3), Peer(2)], _ended);
     }
 
     [Fact]

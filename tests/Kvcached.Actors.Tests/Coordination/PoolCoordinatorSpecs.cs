@@ -124,6 +124,25 @@ public sealed class PoolCoordinatorSpecs : TestKit
         successor.ExpectMsg<RankProtocol.OpenRankPool>();
     }
 
+    [Fact]
+    public void Decision_that_a_mapper_took_with_it_should_be_sent_to_its_successor_at_once()
+    {
+        var rank = Join(0, out _);
+        var engine = OpenPool(out var session);
+        var open = rank.ExpectMsg<RankProtocol.OpenRankPool>();
+        _coordinator.Tell(new RankProtocol.RankPoolAnswer(GpuOf(rank), Incarnation, open.Epoch, open.Pool, true, null), rank);
+        engine.ExpectMsg<EngineProtocol.PoolOpened>();
+        _coordinator.Tell(new EngineProtocol.AllocatePages(session, new RequestId(2), new RequestId(1), open.Pool, 0, 4, TimeSpan.FromMinutes(1)), engine);
+        var lost = rank.ExpectMsg<RankProtocol.Decide>().Decision;
+        Sys.Stop(rank);
+
+        var successor = CreateTestProbe(TestPools.Gpu(0).Value + "-again");
+        _coordinator.Tell(Registration(0, successor), successor);
+
+        successor.ExpectMsg<RankProtocol.ReportRank>();
+        Assert.Equal(lost.Seq, successor.ExpectMsg<RankProtocol.Decide>().Decision.Seq);
+    }
+
     protected override void AfterAll()
     {
         base.AfterAll();
@@ -141,7 +160,7 @@ public sealed class PoolCoordinatorSpecs : TestKit
         decision.Pool, decision.Epoch, decision.Seq, decision.Seq, GpuOf(rank), Incarnation, DecisionOutcome.Applied, digest, null, [], 1));
 
     private IActorRef StartCoordinator() => Sys.ActorOf(PoolCoordinator.Props(
-        new CoordinatorSettings { Domain = "test", ResendInterval = TimeSpan.FromMinutes(1) }, new EpochStore(_directory, "test"), TimeProvider.System));
+        new CoordinatorSettings { Domain = "test", ResendInterval = TimeSpan.FromMinutes(1), DecisionDeadline = TimeSpan.FromMinutes(1) }, new EpochStore(_directory, "test"), TimeProvider.System));
 
     /// <summary>A rank that holds nothing, registered and reported.</summary>
     private TestProbe Join(int gpu, out Epoch epoch)
