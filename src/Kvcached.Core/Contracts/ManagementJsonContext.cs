@@ -13,6 +13,7 @@ namespace Kvcached.Core.Contracts;
 [JsonSerializable(typeof(LimitOutcomeView))]
 [JsonSerializable(typeof(TrimOutcomeView))]
 [JsonSerializable(typeof(DrainView))]
+[JsonSerializable(typeof(DashboardView))]
 [JsonSerializable(typeof(DomainEventView))]
 [JsonSerializable(typeof(ClusterMessageView))]
 [JsonSerializable(typeof(MemberEventView))]
