@@ -47,6 +47,9 @@ internal static class HostSettingCatalog
     public const string MaxExtentShare = "max-extent-share";
     public const string MaxWaitingRequests = "max-waiting-requests-per-pool";
     public const string TestCrashSignal = "test-crash-signal";
+    public const string TlsCertificate = "tls-certificate";
+    public const string TlsKey = "tls-key";
+    public const string TlsAuthority = "tls-authority";
     public const string Headroom = "headroom";
     public const string HeadroomCalm = "headroom-calm";
     public const string TestForeignMemory = "test-foreign-memory";
@@ -64,6 +67,9 @@ internal static class HostSettingCatalog
         new(Port, "PORT", "port of Akka.Remote, 0 = a free one; default 8550"),
         new(Bind, "ADDRESS", "IP address that Akka.Remote binds and others reach; default 127.0.0.1"),
         new(Seed, "HOST:PORT", "a host of the domain to join, repeatable; default none = opens the domain", IsRepeatable: true),
+        new(TlsCertificate, "FILE", "PEM file with this host's certificate, for mutual TLS between hosts; with tls-key and tls-authority; default none"),
+        new(TlsKey, "FILE", "PEM file with the private key of that certificate; default none"),
+        new(TlsAuthority, "FILE", "PEM file with the domain's own certificate authority: who shows a certificate of it is a host; default none"),
         new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),

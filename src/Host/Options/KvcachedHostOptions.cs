@@ -43,6 +43,9 @@ internal sealed record KvcachedHostOptions
     /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
     public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };
 
+    /// <summary>Files with this host's certificate, its key, and the domain's authority; null = no TLS.</summary>
+    public TlsFiles? Tls { get; init; }
+
     /// <summary>What of the device is kept free. Default: 512 MiB of a GPU; main memory isn't looked at.</summary>
     public HeadroomChoice Headroom { get; init; }
 

@@ -86,7 +86,7 @@ public sealed class RankSupervisorSpecs : TestKit
         Assert.NotEqual(first, second);
 
         Fail(second);
-        Clock.Advance(TimeSpan.FromMilliseconds(99));
+        Clock.Advance(TimeSpan.FromMilliseconds(19));
         Barrier();
         Assert.False(_coordinator.HasMessages);
         Clock.Advance(TimeSpan.FromMilliseconds(1));
