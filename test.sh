@@ -89,7 +89,7 @@ for count in "$results"/*.count; do
 done
 
 if [ "$skipped" -gt 0 ]; then
-  echo "Skipped tests need a GPU (those of Python: NumPy or PyTorch); on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."
+  echo "Skipped tests need a GPU (those of Python: NumPy or PyTorch; those of the page: Chromium); on a machine with one and without .NET, ./publish.sh DIR and DIR/Kvcached.Gpu.DeviceCheck run the same checks."
   echo "$passed passed, $failed failed, $skipped skipped"
 else
   echo "$passed passed, $failed failed"

@@ -88,9 +88,9 @@ for _status in range(21, 28):
     _FAMILIES[_status] = BlockError
 for _status in (102, 104, 105, 106, 107, 123, 128, 129, 130):
     _FAMILIES[_status] = BadSpecError
-for _status in (108, 109, 111):
+for _status in (108, 109, 111, 133):
     _FAMILIES[_status] = MemoryRefusedError
-for _status in (115, 116, 117, 119, 120, 121, 122, 126, 127, 131):
+for _status in (115, 116, 117, 119, 120, 121, 122, 126, 127, 131, 134):
     _FAMILIES[_status] = UnavailableError
 for _status in (101, 103, 114, 124):
     _FAMILIES[_status] = PoolGoneError

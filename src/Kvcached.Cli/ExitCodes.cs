@@ -15,7 +15,7 @@ internal static class ExitCodes
     /// <summary>The host answered that it can't; the message is its own.</summary>
     public const int Refused = 4;
 
-    /// <summary>A limit is in force, and the pool holds more than it: it is being shrunk.</summary>
+    /// <summary>What was asked for is in force and not reached yet: a pool holds more than its limit, or a GPU isn't quiet.</summary>
     public const int Deferred = 5;
 
     /// <summary>What was looked at isn't as it should be: a plan doesn't fit, or a check found something.</summary>

@@ -96,7 +96,9 @@ enum {
     KVC_REFUSED_WRONG_DEVICE = 129,
     KVC_REFUSED_NOT_ALLOWED = 130,
     KVC_REFUSED_HOST_UNREACHABLE = 131,        /* nobody answers at that socket */
-    KVC_REFUSED_INVALID_MESSAGE = 132
+    KVC_REFUSED_INVALID_MESSAGE = 132,
+    KVC_REFUSED_DEVICE_SHORT = 133,            /* programs other than pools use so much of a GPU that nothing more is lent there */
+    KVC_REFUSED_DRAINING = 134                 /* an operator has the GPU drained: nothing new is lent there */
 };
 
 /* The library's version, such as "0.1.0". Never fails; doesn't start the library. */

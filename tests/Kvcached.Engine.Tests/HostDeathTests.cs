@@ -3,7 +3,7 @@ using static Kvcached.Engine.Tests.Support.EngineDomain;
 
 namespace Kvcached.Engine.Tests;
 
-/// <summary>Hosts that are killed and started again while engines live on: workers have kept the memory, and hand it over.</summary>
+/// <summary>Hosts that are killed, or stopped for an upgrade, and started again while engines live on: workers have kept the memory, and hand it over.</summary>
 public sealed class HostDeathTests : IAsyncLifetime
 {
     private const string Shape = "layers=2 pages=64";
@@ -52,6 +52,22 @@ public sealed class HostDeathTests : IAsyncLifetime
         await AreIntactAsync();
 
         await _domain.RestartHostAsync(killed, seed: 1 - killed);
+        await GoesOnAsync();
+        await EndsEmptyAsync();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task A_drained_host_that_is_stopped_and_started_again_loses_nothing(int upgraded)
+    {
+        var drained = await _domain.DrainAsync(upgraded);
+        Assert.Equal((true, string.Empty), (drained.Pools.Single().IsKept, drained.Pools.Single().Awaited));
+        await _scheduler.RefusedAsync("Draining", "grow pool=pool pages=1 deadline=5");
+        await _domain.StopHostAsync(upgraded);
+        await AreIntactAsync();
+
+        await _domain.RestartHostAsync(upgraded, seed: 1 - upgraded);
         await GoesOnAsync();
         await EndsEmptyAsync();
     }

@@ -18,7 +18,14 @@ internal static class DomainViews
         gpu.Gpu.Value, gpu.Incarnation.Value.ToString("x", CultureInfo.InvariantCulture), gpu.Address, gpu.DeviceName, gpu.Backend,
         gpu.IsAvailable, gpu.CapacityBytes, gpu.UsedBytes, gpu.ReservedBytes, gpu.QuarantinedBytes, gpu.FreeBytes,
         local?.MappedBytes, local?.KeptBytes, local?.StockBytes, local?.QuarantinedBytes, local?.HandleCount, local?.FileDescriptorCount,
-        local?.DeviceUsedBytes, local?.DeviceTotalBytes);
+        local?.DeviceUsedBytes, local?.DeviceTotalBytes)
+    {
+        IsDraining = gpu.IsDraining,
+        ForeignBytes = gpu.Device?.ForeignBytes,
+        HeadroomBytes = gpu.Device?.HeadroomBytes,
+        RoomBytes = gpu.Device?.RoomBytes,
+        IsDeviceShort = gpu.IsDeviceShort,
+    };
 
     private static PoolView Pool(DomainProtocol.PoolDescription pool) => new(
         pool.Pool.ToString(), pool.Name, pool.EngineName, pool.State, [.. pool.Gpus.Select(gpu => gpu.Value)], pool.MappedPageCount,
@@ -34,6 +41,10 @@ internal static class DomainViews
         changed.Pool.ToString(), changed.Name, changed.Outcome.ToString().ToLowerInvariant(), changed.Revision,
         changed.Policy?.Limit.ToString() ?? string.Empty, changed.Policy?.Floor.ToString() ?? string.Empty, changed.Policy?.Weight ?? 0,
         changed.KeptByHosts, changed.HostCount, OnGpus(changed.OnGpus));
+
+    public static DrainView Drain(OperatorProtocol.GpuDrained drained) => new(
+        drained.Gpu.Value, drained.IsDraining, drained.IsQuiet,
+        [.. drained.Pools.Select(pool => new DrainedPoolView(pool.Name, pool.HeldBytes, pool.IsKept, pool.Awaited))]);
 
     private static IReadOnlyList<PoolOnGpuView> OnGpus(ImmutableArray<DomainProtocol.PoolOnGpu> accounts) =>
     [

@@ -29,7 +29,10 @@ internal static class LimitEndpoints
             return unreadable!;
         }
 
-        var command = new OperatorProtocol.ChangePolicy(pool, new PolicyChange(body.Limit, body.Floor, body.Weight, body.Revision));
+        var command = new OperatorProtocol.ChangePolicy(pool, new PolicyChange(body.Limit, body.Floor, body.Weight, body.Revision))
+        {
+            Gpus = [.. body.Gpus ?? []],
+        };
         var (reply, problem) = await desk.AskAsync(command, cancellation);
         return reply switch
         {

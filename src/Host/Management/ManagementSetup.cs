@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Hosting;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Dashboard;
 using Kvcached.Host.Metrics;
 using Kvcached.Host.Options;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -25,6 +26,7 @@ internal static class ManagementSetup
         services.AddSingleton<ClusterChanges>();
         services.AddSingleton<ClusterFeed>();
         services.AddSingleton<DomainFeed>();
+        services.AddSingleton<DashboardFeed>();
     }
 
     /// <summary>No caller can hold much of the host, or for long.</summary>
@@ -53,6 +55,7 @@ internal static class ManagementSetup
         app.MapGpuEndpoints();
         app.MapEventEndpoints();
         app.MapManagementDocument();
+        app.MapDashboard();
         app.MapGet("/{**path}", (HttpContext context) => ProblemMapping.RouteNotFound(context.Request.Path));
     }
 }

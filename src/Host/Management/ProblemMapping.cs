@@ -58,6 +58,7 @@ internal static class ProblemMapping
     public static IResult Refused(Refusal refusal) => refusal.Reason switch
     {
         RefusalReason.UnknownPool => Problem("pool-not-found", "No such pool", StatusCodes.Status404NotFound, refusal.Detail),
+        RefusalReason.UnknownGpu => Problem("gpu-not-found", "No such GPU", StatusCodes.Status404NotFound, refusal.Detail),
         RefusalReason.Recovering => Problem("recovering", "The coordinator is recovering", StatusCodes.Status503ServiceUnavailable, refusal.Detail),
         RefusalReason.FloorDoesNotFit => Problem("floor-does-not-fit", "The floor doesn't fit", StatusCodes.Status409Conflict, refusal.Detail),
         RefusalReason.BadLimit or RefusalReason.InvalidCount => Problem("bad-limit", "That can't be laid down", StatusCodes.Status400BadRequest, refusal.Detail),

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using Akka.Cluster;
 using Kvcached.Actors.Protocols;
 using Kvcached.Actors.Telemetry;
+using Kvcached.Core.Sharing;
 using Kvcached.Host.Management;
 
 namespace Kvcached.Host.Metrics;
@@ -40,6 +41,11 @@ internal sealed class HostMetrics : IDisposable
         Bytes("kvcached_device_used", "In use on the device by everyone, as the driver says.", () => OfRank(rank => rank.DeviceUsedBytes));
         Bytes("kvcached_device_total", "What the device has.", () => OfRank(rank => rank.DeviceTotalBytes));
 
+        Bytes("kvcached_device_foreign", "What others than pools use of the device, the greatest of late.", () => OfDevice(device => device.ForeignBytes));
+        Bytes("kvcached_device_headroom", "What of the device is kept free besides.", () => OfDevice(device => device.HeadroomBytes));
+        Bytes("kvcached_device_room", "What others leave to pools.", () => OfDevice(device => device.RoomBytes));
+        Count("kvcached_device_short", "1 while pools hold or are promised more than others leave.", () => OfGpu(gpu => gpu.IsDeviceShort ? 1 : 0));
+
         Bytes("kvcached_pool_used", "Mapped for the pool, warm extents included.", () => OfPools(on => on.UsedBytes));
         Bytes("kvcached_pool_warm", "Of the used, what holds no used block.", () => OfPools(on => on.WarmBytes));
         Bytes("kvcached_pool_quarantined", "Given up by the pool, but perhaps still mapped.", () => OfPools(on => on.QuarantinedBytes));
@@ -62,6 +68,9 @@ internal sealed class HostMetrics : IDisposable
 
     private IEnumerable<Measurement<long>> OfGpu(Func<DomainProtocol.GpuDescription, long> read) =>
         _snapshot.Last?.Gpus.Where(gpu => gpu.Gpu == _local.Gpu).Select(gpu => new Measurement<long>(read(gpu), GpuTag)) ?? [];
+
+    private IEnumerable<Measurement<long>> OfDevice(Func<DeviceShare, long> read) =>
+        _snapshot.Last?.Gpus.FirstOrDefault(gpu => gpu.Gpu == _local.Gpu)?.Device is { } device ? [new Measurement<long>(read(device), GpuTag)] : [];
 
     private IEnumerable<Measurement<long>> OfRank(Func<LocalGpuFacts, long?> read) =>
         read(_local.Read()) is { } value ? [new Measurement<long>(value, GpuTag)] : [];

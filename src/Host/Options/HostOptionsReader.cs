@@ -39,12 +39,35 @@ internal static class HostOptionsReader
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
             Pages = ReadPages(read, host.Pages),
+            Tls = ReadTls(read),
+            Headroom = read.Parsed<HeadroomChoice?>(HostSettingCatalog.Headroom, host.Headroom, HeadroomChoice.TryParse, HeadroomChoice.Allowed)!.Value,
+            HeadroomCalm = read.Time(HostSettingCatalog.HeadroomCalm, host.HeadroomCalm, TimeSpan.FromMilliseconds(1), Hour, isZeroAllowed: true),
+            ForeignMemoryFile = EmptyIsNull(read.Text(TestForeignMemory)),
             Faults = [.. read.List(TestFail, text => NamedFault.TryParse(text, out _), NamedFault.Allowed).Select(text => NamedFault.TryParse(text, out var fault) ? fault : default)],
             Ranks = ReadRanks(read, ranks),
         };
 
         CheckTogether(read, options);
         return (options, read.Errors);
+    }
+
+    private static TlsFiles? ReadTls(SettingReader read)
+    {
+        var (certificate, key, authority) = (EmptyIsNull(read.Text(TlsCertificate)), EmptyIsNull(read.Text(TlsKey)), EmptyIsNull(read.Text(TlsAuthority)));
+        if (certificate is null && key is null && authority is null)
+        {
+            return null;
+        }
+
+        foreach (var (name, value) in ((string, string?)[])[(TlsCertificate, certificate), (TlsKey, key), (TlsAuthority, authority)])
+        {
+            if (value is null)
+            {
+                read.Refuse(name, $"is missing; mutual TLS needs {TlsCertificate}, {TlsKey} and {TlsAuthority}");
+            }
+        }
+
+        return new TlsFiles(certificate ?? string.Empty, key ?? string.Empty, authority ?? string.Empty);
     }
 
     private static GatewayOptions ReadGateway(SettingReader read, GatewayOptions defaults) => defaults with
@@ -97,9 +120,9 @@ internal static class HostOptionsReader
     private static void CheckTogether(SettingReader read, KvcachedHostOptions options)
     {
         var isInsecureAllowed = read.Switch(AllowInsecureRemoting);
-        if (!isInsecureAllowed && IPAddress.TryParse(options.Ranks.BindAddress, out var address) && !IPAddress.IsLoopback(address))
+        if (!isInsecureAllowed && options.Tls is null && IPAddress.TryParse(options.Ranks.BindAddress, out var address) && !IPAddress.IsLoopback(address))
         {
-            read.Refuse(Bind, "isn't loopback, and mutual TLS isn't set up, so that anyone who reaches the port could command this host; use a loopback address, or add --allow-insecure-remoting on a network that only the domain's hosts can reach");
+            read.Refuse(Bind, "isn't loopback, and mutual TLS isn't set up, so that anyone who reaches the port could command this host; set up TLS (tls-certificate, tls-key, tls-authority), use a loopback address, or add --allow-insecure-remoting on a network that only the domain's hosts can reach");
         }
 
         if (options.Ranks.Port != 0 && options.Ranks.Port == options.ManagementPort)

@@ -47,6 +47,12 @@ internal static class HostSettingCatalog
     public const string MaxExtentShare = "max-extent-share";
     public const string MaxWaitingRequests = "max-waiting-requests-per-pool";
     public const string TestCrashSignal = "test-crash-signal";
+    public const string TlsCertificate = "tls-certificate";
+    public const string TlsKey = "tls-key";
+    public const string TlsAuthority = "tls-authority";
+    public const string Headroom = "headroom";
+    public const string HeadroomCalm = "headroom-calm";
+    public const string TestForeignMemory = "test-foreign-memory";
     public const string TestFail = "test-fail";
 
     public static IReadOnlyList<HostSetting> All { get; } =
@@ -56,9 +62,14 @@ internal static class HostSettingCatalog
         new(Hosts, "N", "hosts of the complete domain, 1 to 1024; default 1"),
         new(Backend, "NAME", "auto, cuda or host; default auto = cuda when there is a GPU"),
         new(Memory, "SIZE", "bytes that it may lend, such as 40GiB; default auto = 90 % of the GPU's memory less 512 MiB, or a quarter of main memory"),
+        new(Headroom, "SIZE", "what stays free of the device beside what others use, such as 2GiB; when it would not, warm memory is given back and growth refused; off = others aren't looked at; default auto = 512MiB on a GPU, off for host memory"),
+        new(HeadroomCalm, "TIME", "room that others leave is taken when they have left it for so long, 0 to 1h; default 5s"),
         new(Port, "PORT", "port of Akka.Remote, 0 = a free one; default 8550"),
         new(Bind, "ADDRESS", "IP address that Akka.Remote binds and others reach; default 127.0.0.1"),
         new(Seed, "HOST:PORT", "a host of the domain to join, repeatable; default none = opens the domain", IsRepeatable: true),
+        new(TlsCertificate, "FILE", "PEM file with this host's certificate, for mutual TLS between hosts; with tls-key and tls-authority; default none"),
+        new(TlsKey, "FILE", "PEM file with the private key of that certificate; default none"),
+        new(TlsAuthority, "FILE", "PEM file with the domain's own certificate authority: who shows a certificate of it is a host; default none"),
         new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
@@ -95,6 +106,7 @@ internal static class HostSettingCatalog
         new(MaxExtentShare, "SHARE", "an extent takes at most this share of its pool's limit, above 0 to 1; default 0.0625"),
         new(MaxWaitingRequests, "N", "requests that may wait for one pool, 1 to 1000000; default 1024"),
         new(TestCrashSignal, "", "for tests only: the signal SIGUSR1 makes the page mapper fail, as a bug would, and SIGUSR2 cuts the coordinator's lane; default off"),
+        new(TestForeignMemory, "FILE", "for tests only: a file with the size of what others use of the device, in place of asking its driver; default none"),
         new(TestFail, "STEP:N:CODE", "for tests only: the driver's N-th call of that step (any, reserve, free, create, map, setaccess, unmap, release, export, import) answers that code, or hangs, repeatable; default none", IsRepeatable: true),
     ];
 

@@ -43,6 +43,18 @@ internal sealed record KvcachedHostOptions
     /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
     public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };
 
+    /// <summary>Files with this host's certificate, its key, and the domain's authority; null = no TLS.</summary>
+    public TlsFiles? Tls { get; init; }
+
+    /// <summary>What of the device is kept free. Default: 512 MiB of a GPU; main memory isn't looked at.</summary>
+    public HeadroomChoice Headroom { get; init; }
+
+    /// <summary>For how long the greatest use of the device by others counts. Default 5 s.</summary>
+    public TimeSpan HeadroomCalm { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>For tests only: a file that says how much others use of the device; null = its driver is asked.</summary>
+    public string? ForeignMemoryFile { get; init; }
+
     /// <summary>For tests only: driver calls that go wrong, counted from the start. Default none.</summary>
     public ImmutableArray<NamedFault> Faults { get; init; } = [];
 

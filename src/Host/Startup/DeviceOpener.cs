@@ -1,9 +1,11 @@
+using Kvcached.Actors.Ranks;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Units;
 using Kvcached.Gpu.Devices;
 using Kvcached.Gpu.Faults;
 using Kvcached.Gpu.HostMemory;
 using Kvcached.Gpu.Memory;
+using Kvcached.Gpu.Pools;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Startup;
@@ -37,6 +39,21 @@ internal static class DeviceOpener
             HostExitCode.Usage,
             $"{HostSettingCatalog.Memory}: {ByteSize.Format(wantedBytes)} can't be lent by {memory.Gpu}; allowed: "
             + $"{ByteSize.Format(memory.GranularityBytes)} to {ByteSize.Format(memory.TotalBytes)}.");
+    }
+
+    /// <summary>How the rank looks at what others use of its device; null = not at all.</summary>
+    public static DeviceWatchSettings? Watch(KvcachedHostOptions options, IVirtualMemory memory, PagePool pool)
+    {
+        var isGpu = memory.Backend == "cuda";
+        if (options.Headroom.IsOff || (options.Headroom.Bytes is null && options.ForeignMemoryFile is null && !isGpu))
+        {
+            return null;
+        }
+
+        IDeviceMeter meter = options.ForeignMemoryFile is { } path
+            ? new PretendedDeviceMeter(path, memory.TotalBytes, () => pool.Snapshot().ExistingBytes)
+            : isGpu ? new NvmlDeviceMeter(memory.Gpu) : new MainMemoryMeter();
+        return new DeviceWatchSettings(meter, options.Headroom.Bytes ?? (isGpu ? ReservedBytes : 0), options.HeadroomCalm, TimeProvider.System);
     }
 
     private static IVirtualMemory WithFaults(IVirtualMemory memory, KvcachedHostOptions options)

@@ -87,7 +87,7 @@ internal sealed class HostLives(KvcachedHostOptions options, Config userConfig, 
 
     private static string ExplainNotJoined(KvcachedHostOptions life) =>
         $"{HostSettingCatalog.JoinTimeout}: the cluster was not joined within {DurationText.Format(life.JoinTimeout)}; see that a host "
-        + $"of domain '{life.Ranks.Domain}' listens at {string.Join(" or ", life.Ranks.SeedHosts)}.";
+        + $"of domain '{life.Ranks.Domain}' listens at {string.Join(" or ", life.Ranks.SeedHosts)}{(life.Tls is null ? string.Empty : " and that all show certificates of one authority")}.";
 
     private static PosixSignalRegistration StopOn(PosixSignal signal, CancellationTokenSource stopping) => PosixSignalRegistration.Create(signal, context =>
     {

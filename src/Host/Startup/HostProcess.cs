@@ -1,4 +1,5 @@
 using Akka.Configuration;
+using Kvcached.Actors.Hosting;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Options;
 
@@ -15,10 +16,14 @@ internal static class HostProcess
     {
         var userDirectory = PrivateDirectory.DefaultPath();
         if (PrivateDirectory.Ensure(options.RunDirectory ?? userDirectory).IsFailed(out var failure, out var runDirectory)
+            || ReadTls(options).IsFailed(out failure, out var secured)
             || DeviceOpener.Open(options).IsFailed(out failure, out var memory))
         {
             return Fail(failure);
         }
+
+        using var tls = secured.Ranks.Tls;
+        options = secured;
 
         using (memory)
         {
@@ -31,10 +36,22 @@ internal static class HostProcess
             using (deviceLock)
             using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }, TimeProvider.System))
             {
-                var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName } };
+                var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName, DeviceWatch = DeviceOpener.Watch(options, memory, pool) } };
                 return await new HostLives(told, userConfig, pool).RunAsync();
             }
         }
+    }
+
+    private static StartResult<KvcachedHostOptions> ReadTls(KvcachedHostOptions options)
+    {
+        if (options.Tls is not { } files)
+        {
+            return new StartResult<KvcachedHostOptions>(options, null);
+        }
+
+        return RemotingTls.TryLoad(files.CertificatePath, files.KeyPath, files.AuthorityPath, out var tls, out var problem)
+            ? new StartResult<KvcachedHostOptions>(options with { Ranks = options.Ranks with { Tls = tls } }, null)
+            : new StartFailure(HostExitCode.Usage, $"{HostSettingCatalog.TlsCertificate}: {problem}");
     }
 
     /// <summary>Says on stderr what is wrong, in one line.</summary>

@@ -115,7 +115,9 @@ internal sealed partial class HostServer : IAsyncDisposable
             return HostLifeEnd.Stuck;
         }
 
-        return joined == ClusterJoinOutcome.TimedOut ? HostLifeEnd.NotJoined : isRemoved && !stopping.IsCancellationRequested ? HostLifeEnd.Removed : HostLifeEnd.Stopped;
+        // A host that none may talk to, since its certificate isn't of their authority, is ended by Akka.Remote before it has joined.
+        var isTurnedAway = joined != ClusterJoinOutcome.Up && isRemoved && !stopping.IsCancellationRequested;
+        return joined == ClusterJoinOutcome.TimedOut || isTurnedAway ? HostLifeEnd.NotJoined : isRemoved && !stopping.IsCancellationRequested ? HostLifeEnd.Removed : HostLifeEnd.Stopped;
     }
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();

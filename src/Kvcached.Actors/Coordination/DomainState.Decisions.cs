@@ -47,6 +47,13 @@ internal sealed partial class DomainState
             return true;
         }
 
+        if (RanksOf(pool).Draining is { } drained)
+        {
+            EndHead(pool);
+            Refuse(waiting.Request, WhyDraining(drained));
+            return true;
+        }
+
         if (FindRankWithoutWorker(pool) is { } detached)
         {
             EndHead(pool);

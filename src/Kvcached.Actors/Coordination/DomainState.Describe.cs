@@ -99,7 +99,12 @@ internal sealed partial class DomainState
     private static DomainProtocol.GpuDescription DescribeGpu(RankView view) => new(
         view.Gpu, view.Incarnation, view.Address, view.DeviceName, view.Backend, view.IsAvailable,
         view.Ledger.CapacityBytes, view.Ledger.Entries.Sum(e => e.UsedBytes), view.Ledger.Entries.Sum(e => e.ReservedBytes),
-        view.Ledger.Entries.Sum(e => e.QuarantinedBytes), view.Ledger.UnheldBytes);
+        view.Ledger.Entries.Sum(e => e.QuarantinedBytes), view.Ledger.UnheldBytes)
+    {
+        IsDraining = view.IsDraining,
+        Device = view.Device,
+        IsDeviceShort = view.Ledger.IsDeviceShort,
+    };
 
     private DomainProtocol.PoolDescription DescribePool(PoolState pool)
     {

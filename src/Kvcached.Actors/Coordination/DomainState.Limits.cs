@@ -28,16 +28,7 @@ internal sealed partial class DomainState
             return;
         }
 
-        var wanted = new long[pool.RankCount];
-        var spare = new long[pool.RankCount];
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            var found = RanksOf(pool).Views[rank]?.Ledger.FindAccount(pool.Id)?.Entry;
-            wanted[rank] = command.ByteCount == 0 ? long.MaxValue : command.ByteCount;
-            spare[rank] = found is { } entry ? Math.Max(0, entry.HeldBytes - entry.FloorBytes - ComingBack(pool, rank)) : 0;
-        }
-
-        var chosen = pool.Phase == PoolPhase.Ready && pool.Owner != default ? ChooseWarm(pool, wanted, spare) : [];
+        var chosen = ChooseSpare(pool, command.ByteCount == 0 ? long.MaxValue : command.ByteCount);
         if (chosen.IsEmpty)
         {
             _port.ToOperator(ticket, new OperatorProtocol.PoolTrimmed(pool.Id, pool.Spec.Name, 0, 0));
@@ -46,6 +37,24 @@ internal sealed partial class DomainState
 
         Note(DomainEventKinds.Trimmed, $"asked for {chosen.Length} extents that it doesn't use", pool);
         AskForWarm(pool, chosen, ticket);
+    }
+
+    /// <summary>Extents without a used block beyond the pool's floor, so many bytes of them on each GPU as far as there are.</summary>
+    private ImmutableArray<Extent> ChooseSpare(PoolState pool, long wantedBytes)
+    {
+        if (pool.Phase != PoolPhase.Ready || pool.Owner == default)
+        {
+            return [];
+        }
+
+        var spare = new long[pool.RankCount];
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            var found = RanksOf(pool).Views[rank]?.Ledger.FindAccount(pool.Id)?.Entry;
+            spare[rank] = found is { } entry ? Math.Max(0, entry.HeldBytes - entry.FloorBytes - ComingBack(pool, rank)) : 0;
+        }
+
+        return ChooseWarm(pool, [.. Enumerable.Repeat(wantedBytes, pool.RankCount)], spare);
     }
 
     /// <summary>Looks whether the pool is above its limit anywhere, and if so sees to it that it doesn't stay so.</summary>

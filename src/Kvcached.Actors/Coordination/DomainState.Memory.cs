@@ -49,7 +49,7 @@ internal sealed partial class DomainState
                 accounts[r]!.Cancel(bytesPerPageId[r] * request.PageCount);
             }
 
-            if (problem.Reason != LedgerRefusalReason.NotEnoughFree || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, waiting))
+            if (!IsReclaimable(problem) || IsAboveLimitElsewhere(pool, request, ref problem) || !TryAskBack(pool, waiting))
             {
                 refusal = Describe(problem, problem.Gpu);
                 return Reservation.Refused;
@@ -211,7 +211,7 @@ internal sealed partial class DomainState
             {
                 ledger.Cancel(pool.Id, bytes);
             }
-            else if (refused.Reason != LedgerRefusalReason.NotEnoughFree)
+            else if (refused.Reason is not (LedgerRefusalReason.NotEnoughFree or LedgerRefusalReason.DeviceShort))
             {
                 problem = refused;
                 return true;
@@ -226,8 +226,8 @@ internal sealed partial class DomainState
         var worst = pool.Gpus.MinBy(gpu => _ranks.TryGetValue(gpu, out var view) ? view.Ledger.AvailableBytes(pool.Id) : 0);
         var bytes = pool.Layouts[pool.RankOf(worst)].ShapeOf(waiting.Request.Group).BytesPerPageId * waiting.Request.PageCount;
         var free = _ranks.TryGetValue(worst, out var shortOne) ? shortOne.Ledger.AvailableBytes(pool.Id) : 0;
-        return new Refusal(RefusalReason.OutOfMemory,
-            $"{worst}: {Core.Units.ByteSize.Format(bytes)} wanted, {Core.Units.ByteSize.Format(free)} free; nobody gave up enough within {waiting.Request.Deadline.TotalMilliseconds:0} ms. {HoldersOn(worst)}",
+        return new Refusal(OthersOn(worst).Length > 0 ? RefusalReason.DeviceShort : RefusalReason.OutOfMemory,
+            $"{worst}: {Core.Units.ByteSize.Format(bytes)} wanted, {Core.Units.ByteSize.Format(free)} free; nobody gave up enough within {waiting.Request.Deadline.TotalMilliseconds:0} ms. {HoldersOn(worst)}{OthersOn(worst)}",
             bytes, free);
     }
 
@@ -235,13 +235,14 @@ internal sealed partial class DomainState
         refusal.Reason switch
         {
             LedgerRefusalReason.NotEnoughFree => RefusalReason.OutOfMemory,
+            LedgerRefusalReason.DeviceShort => RefusalReason.DeviceShort,
             LedgerRefusalReason.LimitReached => RefusalReason.LimitExceeded,
 
             // Floors above the limit that was asked for are refused before: here the limit is all that the GPU lends.
             LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.FloorInUse or LedgerRefusalReason.LimitBelowFloor => RefusalReason.FloorDoesNotFit,
             _ => RefusalReason.BadLimit,
         },
-        $"{gpu}: {refusal} {HoldersOn(gpu)}", refusal.RequestedBytes, refusal.FreeBytes);
+        $"{gpu}: {refusal} {HoldersOn(gpu)}{OthersOn(gpu)}", refusal.RequestedBytes, refusal.FreeBytes);
 
     private string HoldersOn(GpuId gpu) => "Held: " + (string.Join(", ", _pools.Values
         .Where(p => p.RankOf(gpu) >= 0)

@@ -43,7 +43,13 @@ internal sealed partial class DomainState
             return;
         }
 
-        switch (_policies.Judge(pool.Spec.Name, change, Epoch, out var policy))
+        if (FindGpusOf(pool, command, out var gpus) is { } unclear)
+        {
+            RefuseOperator(ticket, unclear);
+            return;
+        }
+
+        switch (_policies.Judge(pool.Spec.Name, change, gpus, Epoch, out var policy))
         {
             case RevisionVerdict.Stale:
                 AnswerPolicy(ticket, pool, PolicyOutcome.Stale);
@@ -89,7 +95,7 @@ internal sealed partial class DomainState
     }
 
     /// <summary>What the pool may have on that rank.</summary>
-    private SharingTerms TermsOf(PoolSpec spec, RankView view) => _policies.TermsOf(spec, view.Ledger.CapacityBytes);
+    private SharingTerms TermsOf(PoolSpec spec, RankView view) => _policies.TermsOf(spec, view.Gpu, view.Ledger.CapacityBytes);
 
     /// <summary>A rank has come that knew of later changes for pools that were open before it came; whoever hasn't the latest on disk is told.</summary>
     private void FollowMergedPolicies(ImmutableArray<PoolPolicy> merged)
@@ -113,32 +119,6 @@ internal sealed partial class DomainState
         }
 
         FollowKeepers();
-    }
-
-    private PoolState? FindPoolForOperator(string idOrName, out Refusal? refusal)
-    {
-        refusal = null;
-        var pool = _pools.Values.FirstOrDefault(p => p.Id.ToString() == idOrName)
-            ?? (_poolNames.TryGetValue(idOrName, out var id) ? _pools[id] : null);
-        if (pool is null)
-        {
-            // It may be one that some rank hasn't reported yet.
-            refusal = IsSettling || IsRecovering
-                ? new Refusal(RefusalReason.Recovering, $"Not every host of domain '{_settings.Domain}' has said yet what it holds, and pool '{idOrName}' isn't among what is known. Try again.")
-                : new Refusal(RefusalReason.UnknownPool, $"No open pool has the id or name '{idOrName}'.");
-            return null;
-        }
-
-        if (pool.Phase is PoolPhase.Recovering || IsSettling)
-        {
-            refusal = new Refusal(RefusalReason.Recovering, $"Not every host of domain '{_settings.Domain}' has said yet what it holds of {pool.Id} and what was laid down for it. Try again.");
-        }
-        else if (pool.Phase is PoolPhase.Closing or PoolPhase.Lost)
-        {
-            refusal = new Refusal(RefusalReason.UnknownPool, $"{pool.Id} ('{pool.Spec.Name}') is being closed.");
-        }
-
-        return refusal is null ? pool : null;
     }
 
     private static Refusal? FindChangeProblem(in PolicyChange change)
@@ -171,9 +151,9 @@ internal sealed partial class DomainState
                 continue;
             }
 
-            var terms = policy.Over(pool.Spec, view.Ledger.CapacityBytes);
+            var terms = policy.Over(pool.Spec, view.Gpu, view.Ledger.CapacityBytes);
             var opened = PoolPolicy.TermsOf(pool.Spec, view.Ledger.CapacityBytes);
-            if (!isKept && policy.Floor.IsNone && terms.LimitBytes < opened.FloorBytes)
+            if (!isKept && policy.FloorOn(view.Gpu).IsNone && terms.LimitBytes < opened.FloorBytes)
             {
                 return new Refusal(RefusalReason.BadLimit,
                     $"{view.Gpu}: a limit of {Core.Units.ByteSize.Format(terms.LimitBytes)} is below the floor of {Core.Units.ByteSize.Format(opened.FloorBytes)} that the engine of '{pool.Spec.Name}' asked for. Give a lower floor with it.",
@@ -200,7 +180,7 @@ internal sealed partial class DomainState
         {
             if (RanksOf(pool).Views[rank] is { } view && view.Ledger.FindAccount(pool.Id) is not null)
             {
-                var terms = policy.Over(pool.Spec, view.Ledger.CapacityBytes);
+                var terms = policy.Over(pool.Spec, view.Gpu, view.Ledger.CapacityBytes);
                 if (!view.Ledger.TryChange(pool.Id, terms.LimitBytes, terms.FloorBytes, terms.Weight, out var refused))
                 {
                     throw new InvalidOperationException($"The ledger contradicts itself: {refused}");
@@ -210,10 +190,12 @@ internal sealed partial class DomainState
 
         // How large extents may be follows the limit.
         pool.Ranks = null;
-        Note(DomainEventKinds.PolicyChanged, $"revision {policy.Revision}: limit {TextOf(policy.Limit)}, floor {TextOf(policy.Floor)}, weight {(policy.Weight == 0 ? "as opened" : policy.Weight)}", pool);
+        Note(DomainEventKinds.PolicyChanged, $"revision {policy.Revision}: limit {TextOf(policy.Limit)}, floor {TextOf(policy.Floor)}, weight {(policy.Weight == 0 ? "as opened" : policy.Weight)}{string.Concat(policy.OnGpus.Select(on => $"; on {on.Gpu} {TextOfOwn(on)}"))}", pool);
         HoldToLimit(pool);
         Pump(pool);
         MemoryWasFreed();
+
+        static string TextOfOwn(GpuPolicy on) => string.Join(", ", ((string[])[on.Limit.IsNone ? string.Empty : $"limit {TextOf(on.Limit)}", on.Floor.IsNone ? string.Empty : $"floor {TextOf(on.Floor)}"]).Where(text => text.Length > 0));
 
         static string TextOf(MemoryAmount amount) =>
             amount.IsNone ? "as opened" : amount.Unit == MemoryUnit.Bytes ? Core.Units.ByteSize.Format(amount.Value) : amount.ToString();

@@ -186,6 +186,11 @@ internal sealed partial class DomainState
                 return new Refusal(RefusalReason.RankUnavailable, $"{WhyUnavailable(rank.Gpu)}. Try again.");
             }
 
+            if (view.IsDraining)
+            {
+                return WhyDraining(rank.Gpu);
+            }
+
             granularity = Math.Max(granularity, view.GranularityBytes);
         }
 

@@ -47,6 +47,8 @@ internal sealed partial class DomainState
             {
                 SetReachable(known, true);
                 known.Awaited = registration.IsRecovering ? registration.Awaited : null;
+                TakeDevice(known, registration.Device);
+                TakeDraining(known, registration.IsDraining);
                 if (!known.HasReported && known.Awaited is null)
                 {
                     _port.ToRank(known.Gpu, new RankProtocol.ReportRank(Epoch));
@@ -58,8 +60,10 @@ internal sealed partial class DomainState
             RankLost(now, known.Gpu, known.Incarnation, $"its host was replaced by {registration.Incarnation}");
         }
 
-        _ranks[registration.Gpu] = new RankView(registration, address);
+        var view = new RankView(registration, address);
+        _ranks[registration.Gpu] = view;
         _ranksVersion++;
+        TakeDevice(view, registration.Device);
         Note(DomainEventKinds.HostJoined, $"{registration.DeviceName}, at {address}", gpu: registration.Gpu);
         if (!registration.IsRecovering)
         {
@@ -114,6 +118,7 @@ internal sealed partial class DomainState
         }
 
         FollowMergedPolicies(policies);
+        FollowRoom(view);
         MemoryWasFreed();
     }
 
@@ -213,6 +218,7 @@ internal sealed partial class DomainState
             Views = views,
             Accounts = [.. views.Select(view => view?.Ledger.FindAccount(pool.Id))],
             Unavailable = pool.Gpus.Where((_, rank) => views[rank] is not { IsAvailable: true }).Cast<GpuId?>().FirstOrDefault(),
+            Draining = pool.Gpus.Where((_, rank) => views[rank] is { IsDraining: true }).Cast<GpuId?>().FirstOrDefault(),
             LargestOrders = [.. Enumerable.Range(0, pool.PageIds.Length).Select(group => LargestOrder(pool, views, group))],
         };
     }

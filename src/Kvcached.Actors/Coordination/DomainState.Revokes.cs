@@ -83,6 +83,12 @@ internal sealed partial class DomainState
                 shortage -= holderRank < 0 ? 0 : _pools[holder].Layouts[holderRank].BytesOf(extent);
             }
 
+            if (shortage > 0 && IsDeviceShort(gpu))
+            {
+                // What comes back there is for others on the device.
+                return false;
+            }
+
             if (shortage > 0)
             {
                 var plan = ReclaimPlan.Choose(shortage, pool.Id, WarmOn(gpu, pool).Where(w => !chosen.Contains((w.Pool, w.Extent))), _ranks[gpu].Ledger);
@@ -95,21 +101,21 @@ internal sealed partial class DomainState
             }
         }
 
-        foreach (var group in chosen.GroupBy(c => c.Pool))
-        {
-            var holder = _pools[group.Key];
-            var revoke = new Revoke(++_lastRevokeId, holder, [.. group.Select(c => c.Extent)], _now + _settings.RevokeDeadline);
-            _revokes.Add(revoke.Id, revoke);
-            Meters.Revokes += revoke.Extents.Length;
-            _port.ToEngine(holder.Owner, new EngineProtocol.RevokeExtents(holder.Owner, holder.Id, revoke.Id, revoke.Extents));
-        }
-
+        AskForWarm(chosen);
         AskToShrink(shrinks, waiting.DeadlineAt);
         return true;
     }
 
-    /// <summary>Warm extents of other pools on that GPU that nobody has been asked for yet.</summary>
-    private IEnumerable<WarmReport> WarmOn(GpuId gpu, PoolState asking)
+    private void AskForWarm(IEnumerable<(PoolId Pool, Extent Extent)> chosen)
+    {
+        foreach (var group in chosen.GroupBy(c => c.Pool))
+        {
+            AskForWarm(_pools[group.Key], [.. group.Select(c => c.Extent)], ticket: 0);
+        }
+    }
+
+    /// <summary>Warm extents on that GPU that nobody has been asked for yet, those of the pool that asks left out.</summary>
+    private IEnumerable<WarmReport> WarmOn(GpuId gpu, PoolState? asking)
     {
         foreach (var holder in _pools.Values)
         {

@@ -36,6 +36,14 @@ internal sealed partial class DomainState
             return false;
         }
 
+        var plan = ShrinkPlan.Choose(missingBytes, pool.Id, requestedBytes, ShrinkCandidatesOn(gpu, warm), _ranks[gpu].Ledger, _settings.SharingPolicy);
+        shrinks.AddRange(plan.Shares.Select(share => (_pools[share.Pool], gpu, share.ByteCount)));
+        return plan.MissingBytes == 0;
+    }
+
+    /// <summary>Pools on that GPU that may be asked to shrink, beyond what is asked of them by that plan.</summary>
+    private List<ShrinkCandidate> ShrinkCandidatesOn(GpuId gpu, ReclaimPlan warm)
+    {
         var candidates = new List<ShrinkCandidate>();
         foreach (var holder in _pools.Values)
         {
@@ -46,9 +54,7 @@ internal sealed partial class DomainState
             }
         }
 
-        var plan = ShrinkPlan.Choose(missingBytes, pool.Id, requestedBytes, candidates, _ranks[gpu].Ledger, _settings.SharingPolicy);
-        shrinks.AddRange(plan.Shares.Select(share => (_pools[share.Pool], gpu, share.ByteCount)));
-        return plan.MissingBytes == 0;
+        return candidates;
     }
 
     /// <summary>Asks each pool once for all its GPUs, since what it gives up goes on all of them.</summary>

@@ -61,6 +61,8 @@ internal sealed partial class DomainState
         ExpireRevokes();
         ExpireShrinks();
         FollowKeepers();
+        FollowDevices();
+        FollowDrains();
         foreach (var pool in _pools.Values.ToArray())
         {
             ExpirePhase(pool);

@@ -200,6 +200,9 @@ internal sealed partial class PoolCoordinator : UntypedActor, IWithTimers, ICoor
             case OperatorProtocol.ChangePolicy change:
                 domain.ChangePolicy(Now, _lastTicket, change);
                 break;
+            case OperatorProtocol.DrainGpu drain:
+                domain.DrainGpu(Now, _lastTicket, drain);
+                break;
             case OperatorProtocol.TrimPool trim:
                 domain.TrimPool(Now, _lastTicket, trim);
                 break;

@@ -21,6 +21,9 @@ internal sealed class PoolRanks
     /// <summary>The first rank that can't be reached or hasn't reported; null when all can serve.</summary>
     public required GpuId? Unavailable { get; init; }
 
+    /// <summary>The first rank that is being drained; null when none is.</summary>
+    public required GpuId? Draining { get; init; }
+
     /// <summary>Order of the largest extent that the pool may have, by KV group.</summary>
     public required ImmutableArray<byte> LargestOrders { get; init; }
 }

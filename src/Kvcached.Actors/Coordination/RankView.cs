@@ -21,6 +21,18 @@ internal sealed class RankView(RankProtocol.RegisterRank registration, string ad
 
     public GpuLedger Ledger { get; } = new(registration.Gpu, registration.CapacityBytes, headroomBytes: 0);
 
+    /// <summary>How its device is shared with others; null = nobody looks.</summary>
+    public DeviceShare? Device { get; set; }
+
+    /// <summary>True while an operator's attention has been called to too little room.</summary>
+    public bool IsNotedAsShort { get; set; }
+
+    /// <summary>True while an operator has it drained.</summary>
+    public bool IsDraining { get; set; } = registration.IsDraining;
+
+    /// <summary>What an operator told this coordinator and the rank hasn't confirmed yet; null when they agree.</summary>
+    public bool? UnconfirmedDraining { get; set; }
+
     /// <summary>False while its node can't be reached; it may still hold memory.</summary>
     public bool IsReachable { get; set; } = true;
 

@@ -1,6 +1,8 @@
 using Akka.Cluster.Hosting;
+using Akka.Event;
 using Akka.Hosting;
 using Akka.Remote.Hosting;
+using Akka.Remote.Transport.DotNetty;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Engines;
 using Kvcached.Actors.Ranks;
@@ -39,7 +41,23 @@ public static class KvcachedAkkaExtensions
             .AddRank(options, state);
     }
 
+    private static AkkaConfigurationBuilder AddTls(this AkkaConfigurationBuilder builder, RemotingTls? tls) => tls is null ? builder : builder
+        .AddHocon("akka.remote.dot-netty.tcp.enable-ssl = true", HoconAddMode.Prepend)
+        .AddSetup(new DotNettySslSetup(
+            tls.Certificate, suppressValidation: false, requireMutualAuthentication: true,
+            customValidator: (certificate, _, peer, _, log) =>
+            {
+                var fault = tls.FindFault(certificate);
+                if (fault is not null)
+                {
+                    log.Warning("{Peer} was refused: its certificate isn't one of the domain's authority: {Fault}", peer, fault);
+                }
+
+                return fault is null;
+            }));
+
     private static AkkaConfigurationBuilder AddKvcachedCluster(this AkkaConfigurationBuilder builder, RankHostOptions options) => builder
+        .AddTls(options.Tls)
         .AddHocon(
             $$"""
             akka.cluster {
@@ -56,7 +74,7 @@ public static class KvcachedAkkaExtensions
         .WithClustering(new ClusterOptions
         {
             Roles = [KvcachedNames.RoleOf(options.Domain)],
-            SeedNodes = [.. options.SeedHosts.Select(host => $"akka.tcp://{KvcachedNames.ActorSystem}@{host}")],
+            SeedNodes = [.. options.SeedHosts.Select(host => $"{(options.Tls is null ? "akka.tcp" : "akka.ssl.tcp")}://{KvcachedNames.ActorSystem}@{host}")],
         })
         .AddStartup((system, _) =>
         {
@@ -120,6 +138,7 @@ public static class KvcachedAkkaExtensions
                     RegisterInterval = options.RegisterInterval,
                     HousekeepingInterval = options.HousekeepingInterval,
                     WorkerDeadline = options.WorkerDeadline,
+                    DeviceWatch = options.DeviceWatch,
                     LaneDirectory = options.UsesLocalLanes ? options.RunDirectory : null,
                 }),
                 KvcachedNames.RankSupervisor);

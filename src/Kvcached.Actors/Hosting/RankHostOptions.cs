@@ -82,6 +82,12 @@ public sealed record RankHostOptions
     /// <summary>How often kept memory that is too old is released and quarantined extents are tried again. Default 1 s.</summary>
     public TimeSpan HousekeepingInterval { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>How the rank looks at what others use of its device; null = not at all.</summary>
+    public Ranks.DeviceWatchSettings? DeviceWatch { get; init; }
+
+    /// <summary>How hosts show each other that they are hosts of the domain, and hide what they say; null = not at all.</summary>
+    public RemotingTls? Tls { get; init; }
+
     /// <summary>An extent takes at most this share of its pool's limit. (0, 1]. Default 1/16.</summary>
     public double MaxExtentShare { get; init; } = 1.0 / 16;
 

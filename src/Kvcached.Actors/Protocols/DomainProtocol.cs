@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Kvcached.Core.Ids;
+using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Protocols;
 
@@ -36,7 +37,17 @@ public static class DomainProtocol
     /// <param name="FreeBytes">What is left.</param>
     public sealed record GpuDescription(
         GpuId Gpu, HostIncarnation Incarnation, string Address, string DeviceName, string Backend, bool IsAvailable,
-        long CapacityBytes, long UsedBytes, long ReservedBytes, long QuarantinedBytes, long FreeBytes);
+        long CapacityBytes, long UsedBytes, long ReservedBytes, long QuarantinedBytes, long FreeBytes)
+    {
+        /// <summary>True while an operator has it drained: nothing new is lent there.</summary>
+        public bool IsDraining { get; init; }
+
+        /// <summary>How the device is shared with others; null = nobody looks.</summary>
+        public DeviceShare? Device { get; init; }
+
+        /// <summary>True while pools hold or are promised more than others leave: nothing is lent beyond floors.</summary>
+        public bool IsDeviceShort { get; init; }
+    }
 
     /// <param name="Pool">The pool.</param>
     /// <param name="Name">Its name.</param>

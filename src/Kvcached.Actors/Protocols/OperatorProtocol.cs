@@ -18,7 +18,11 @@ public static class OperatorProtocol
     /// </summary>
     /// <param name="Pool">Its id or name.</param>
     /// <param name="Change">What changes.</param>
-    public sealed record ChangePolicy(string Pool, PolicyChange Change) : ICommand;
+    public sealed record ChangePolicy(string Pool, PolicyChange Change) : ICommand
+    {
+        /// <summary>On which of its GPUs limit and floor change, by id or the beginning of it; empty = on all for which nothing of their own is laid down.</summary>
+        public ImmutableArray<string> Gpus { get; init; } = [];
+    }
 
     /// <summary>A change was judged.</summary>
     /// <param name="Pool">The pool.</param>
@@ -51,6 +55,20 @@ public static class OperatorProtocol
     /// <param name="GivenBytes">What it gave up, on that GPU.</param>
     public sealed record PoolTrimmed(PoolId Pool, string Name, long AskedBytes, long GivenBytes) : IReply;
 
+    /// <summary>
+    /// Has a GPU drained, so that its host can be stopped: nothing new is opened or granted there, and warm extents are given back; or ends that. Asked again, it tells how far it is.
+    /// Replies: <see cref="GpuDrained"/>, or <see cref="OperatorRefused"/>.
+    /// </summary>
+    /// <param name="Gpu">Its id, or the beginning of it where that is only one's.</param>
+    /// <param name="IsDraining">False ends it.</param>
+    public sealed record DrainGpu(string Gpu, bool IsDraining) : ICommand;
+
+    /// <param name="Gpu">The GPU.</param>
+    /// <param name="IsDraining">True while it is being drained.</param>
+    /// <param name="IsQuiet">True when nothing is under way there any more: its host may be stopped.</param>
+    /// <param name="Pools">The pools on it.</param>
+    public sealed record GpuDrained(GpuId Gpu, bool IsDraining, bool IsQuiet, ImmutableArray<DrainedPool> Pools) : IReply;
+
     /// <summary>What has happened since, as far as it is remembered. Reply: <see cref="EventsRead"/>.</summary>
     /// <param name="Epoch">Epoch of the coordinator whose events were read last; default for none.</param>
     /// <param name="After">Number of the last one read.</param>
@@ -81,6 +99,13 @@ public enum PolicyOutcome : byte
     Conflict = 4,
 }
 
+/// <summary>A pool on a GPU that is being drained.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="HeldBytes">What it holds there.</param>
+/// <param name="IsKept">True when its workers keep that while the host is away; false when it is gone with the host.</param>
+/// <param name="Awaited">For people: what is still under way; empty when nothing is.</param>
+public sealed record DrainedPool(string Name, long HeldBytes, bool IsKept, string Awaited);
+
 /// <summary>Something that happened in the domain, for people.</summary>
 /// <param name="Serial">Its number in the epoch, from 1.</param>
 /// <param name="AgeMilliseconds">How long ago, when it was read.</param>
@@ -102,10 +127,13 @@ public static class DomainEventKinds
     public const string LimitReached = "limit-reached";
     public const string ShrinkRequested = "shrink-requested";
     public const string Trimmed = "trimmed";
+    public const string Draining = "draining";
+    public const string DeviceShort = "device-short";
+    public const string DeviceEased = "device-eased";
     public const string Warning = "warning";
 
     public static IReadOnlyList<string> All { get; } =
     [
-        CoordinatorStarted, HostJoined, HostLost, PoolOpened, PoolClosed, PolicyChanged, LimitReached, ShrinkRequested, Trimmed, Warning,
+        CoordinatorStarted, HostJoined, HostLost, PoolOpened, PoolClosed, PolicyChanged, LimitReached, ShrinkRequested, Trimmed, Draining, DeviceShort, DeviceEased, Warning,
     ];
 }

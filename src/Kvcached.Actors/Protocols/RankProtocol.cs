@@ -47,6 +47,12 @@ public static class RankProtocol
         /// <summary>For people: which workers it waits for then.</summary>
         public string Awaited { get; init; } = string.Empty;
 
+        /// <summary>True while an operator has it drained. Its host's next life isn't.</summary>
+        public bool IsDraining { get; init; }
+
+        /// <summary>How its device is shared with others; null = nobody looks.</summary>
+        public DeviceShare? Device { get; init; }
+
         /// <summary>Where a coordinator on the same machine finds it without Akka.Remote; null = nowhere.</summary>
         public LaneOffer? Lane { get; init; }
     }
@@ -80,6 +86,11 @@ public static class RankProtocol
     /// <param name="Version">Version of the command answered.</param>
     /// <param name="Problem">Why it isn't on the rank's disk; empty when it is.</param>
     public sealed record PoliciesKept(GpuId Gpu, HostIncarnation Incarnation, Epoch Epoch, long Version, string Problem) : IReply;
+
+    /// <summary>
+    /// An operator has the GPU drained, or not any more. Kept by the rank, so that a new coordinator knows; its next registration is the answer, or <see cref="EpochRefused"/>.
+    /// </summary>
+    public sealed record SetDraining(Epoch Epoch, bool IsDraining) : ICommand;
 
     /// <summary>The rank follows a newer epoch; whoever sent the older one must step down.</summary>
     public sealed record EpochRefused(GpuId Gpu, HostIncarnation Incarnation, Epoch Refused, Epoch Current) : IReply;

@@ -58,6 +58,18 @@ internal sealed class MapperWork
         return null;
     }
 
+    /// <summary>An operator has the rank drained, or not any more. Null, or that the command is of an older epoch.</summary>
+    public RankProtocol.EpochRefused? Drain(RankProtocol.SetDraining command)
+    {
+        if (_replies.IsStale(command.Epoch))
+        {
+            return _replies.Stale(command.Epoch);
+        }
+
+        _state.IsDraining = command.IsDraining;
+        return null;
+    }
+
     public RankProtocol.IReply Open(RankProtocol.OpenRankPool command)
     {
         if (_replies.IsStale(command.Epoch))
@@ -259,6 +271,7 @@ internal sealed class MapperWork
     /// <returns>What has left quarantine, now or a short while ago.</returns>
     public ImmutableArray<RankProtocol.QuarantineCleared> Housekeep()
     {
+        GiveWay();
         _state.Pages.TrimKept();
         FollowFloors();
         _state.Pages.RefillFloors();
@@ -277,7 +290,10 @@ internal sealed class MapperWork
         return [.. told.Select(c => new RankProtocol.QuarantineCleared(_state.Pages.Gpu, _state.Pages.Incarnation, c.Pool, c.Extents))];
     }
 
-    private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.CapacityBytes);
+    /// <summary>Gives back what is only kept, as far as others on the device want room.</summary>
+    public void GiveWay() => _state.Pages.KeepWithin(_state.Device?.RoomBytes ?? long.MaxValue);
+
+    private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.Gpu, _state.Pages.CapacityBytes);
 
     /// <summary>Lowers floors, then raises others; where memory isn't free yet it is tried again with the next housekeeping.</summary>
     private void FollowFloors()

@@ -97,6 +97,9 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
             case RankProtocol.KeepPolicies policies:
                 Keep(policies);
                 break;
+            case RankProtocol.SetDraining draining:
+                Drain(draining);
+                break;
             case Kept kept:
                 HearKept(kept);
                 break;
@@ -112,6 +115,9 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
                 break;
             case WorkerIsLate late:
                 GoOnAfter(_work.Expire(late.Pool, late.Wait));
+                break;
+            case DeviceWatch.Changed:
+                _work.GiveWay();
                 break;
             case WorkerNews:
                 HearWorkers();
@@ -131,6 +137,18 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
         if (command is RankProtocol.ICommand { Epoch: var epoch } && epoch == _state.HighestEpoch)
         {
             _coordinator = coordinator;
+        }
+    }
+
+    private void Drain(RankProtocol.SetDraining command)
+    {
+        if (_work.Drain(command) is { } stale)
+        {
+            Sender.Tell(stale, Self);
+        }
+        else
+        {
+            Context.Parent.Tell(RankSupervisor.Register.Instance);
         }
     }
 

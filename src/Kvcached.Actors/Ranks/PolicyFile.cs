@@ -78,19 +78,37 @@ public sealed class PolicyFile(string path)
     /// <summary>One policy, with amounts as people write them.</summary>
     internal sealed record Entry(string? Pool, long Epoch, long EpochNode, long Revision, string? Limit, string? Floor, int Weight)
     {
+        /// <summary>What holds on single GPUs; null = nothing of their own.</summary>
+        public GpuEntry[]? OnGpus { get; init; }
+
         public static Entry Of(PoolPolicy policy) => new(
-            policy.Pool, policy.Epoch.Counter, policy.Epoch.NodeUid, policy.Revision, policy.Limit.ToString(), policy.Floor.ToString(), policy.Weight);
+            policy.Pool, policy.Epoch.Counter, policy.Epoch.NodeUid, policy.Revision, policy.Limit.ToString(), policy.Floor.ToString(), policy.Weight)
+        {
+            OnGpus = policy.OnGpus.IsDefaultOrEmpty ? null : [.. policy.OnGpus.Select(on => new GpuEntry(on.Gpu.Value, on.Limit.ToString(), on.Floor.ToString()))],
+        };
 
-        public PoolPolicy? ToPolicy() => Pool is not null && TryRead(Limit, out var limit) && TryRead(Floor, out var floor)
-            ? new PoolPolicy(Pool, new Epoch(Epoch, EpochNode), Revision, limit, floor, Weight)
-            : null;
+        public PoolPolicy? ToPolicy()
+        {
+            GpuPolicy?[] onGpus = [.. (OnGpus ?? []).Select(on => on?.ToPolicy())];
+            return Pool is not null && TryRead(Limit, out var limit) && TryRead(Floor, out var floor) && onGpus.All(on => on is not null)
+                ? new PoolPolicy(Pool, new Epoch(Epoch, EpochNode), Revision, limit, floor, Weight) { OnGpus = [.. onGpus.OfType<GpuPolicy>()] }
+                : null;
+        }
 
-        private static bool TryRead(string? text, out MemoryAmount amount)
+        internal static bool TryRead(string? text, out MemoryAmount amount)
         {
             amount = MemoryAmount.None;
             return string.IsNullOrEmpty(text) || MemoryAmount.TryParse(text, out amount);
         }
     }
+}
+
+/// <summary>A policy on one GPU, likewise.</summary>
+internal sealed record GpuEntry(string? Gpu, string? Limit, string? Floor)
+{
+    public GpuPolicy? ToPolicy() => GpuId.TryParse(Gpu, out var gpu) && PolicyFile.Entry.TryRead(Limit, out var limit) && PolicyFile.Entry.TryRead(Floor, out var floor)
+        ? new GpuPolicy(gpu, limit, floor)
+        : null;
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Kvcached.Core.Decisions;
+using Kvcached.Core.Ids;
 using Kvcached.Core.Sharing;
 
 namespace Kvcached.Actors.Ranks;
@@ -24,8 +25,8 @@ public sealed class RankPolicies
     }
 
     /// <summary>What is to be kept for a pool, whoever uses it or not, in bytes.</summary>
-    internal long FloorOf(PoolSpec spec, long capacityBytes) =>
-        All.FirstOrDefault(policy => policy.Pool == spec.Name)?.Over(spec, capacityBytes).FloorBytes ?? spec.FloorBytes;
+    internal long FloorOf(PoolSpec spec, GpuId gpu, long capacityBytes) =>
+        All.FirstOrDefault(policy => policy.Pool == spec.Name)?.Over(spec, gpu, capacityBytes).FloorBytes ?? spec.FloorBytes;
 
     internal void Take(ImmutableArray<PoolPolicy> policies) => All = policies.IsDefault ? [] : [.. policies.Where(policy => policy is { IsSound: true })];
 

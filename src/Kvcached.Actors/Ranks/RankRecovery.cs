@@ -105,7 +105,7 @@ internal sealed class RankRecovery
         {
             if (_state.Pools.TryGetValue(pool, out var known))
             {
-                _state.Pages.TrySetFloor(pool, _state.Policies.FloorOf(known.Replica.Spec, _state.Pages.CapacityBytes), out _);
+                _state.Pages.TrySetFloor(pool, _state.Policies.FloorOf(known.Replica.Spec, _state.Pages.Gpu, _state.Pages.CapacityBytes), out _);
             }
         }
     }

@@ -3,6 +3,7 @@ using Kvcached.Actors.Workers;
 using Kvcached.Core.Ids;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Replication;
+using Kvcached.Core.Sharing;
 using Kvcached.Gpu.Pools;
 
 namespace Kvcached.Actors.Ranks;
@@ -16,6 +17,8 @@ public sealed class RankState(PagePool pages)
     private readonly Dictionary<PoolId, RankPoolState> _pools = [];
     private readonly List<ClearedExtents> _cleared = [];
     private string? _awaited;
+    private DeviceShare? _device;
+    private bool _isDraining;
 
     public PagePool Pages { get; } = pages;
 
@@ -24,6 +27,20 @@ public sealed class RankState(PagePool pages)
 
     /// <summary>What operators have laid down for pools.</summary>
     public RankPolicies Policies { get; } = new();
+
+    /// <summary>How the device is shared with others; null when nobody has looked. Read from any thread.</summary>
+    public DeviceShare? Device
+    {
+        get => Volatile.Read(ref _device);
+        internal set => Volatile.Write(ref _device, value);
+    }
+
+    /// <summary>True while an operator has it drained. Read from any thread.</summary>
+    public bool IsDraining
+    {
+        get => Volatile.Read(ref _isDraining);
+        internal set => Volatile.Write(ref _isDraining, value);
+    }
 
     /// <summary>Where it is kept who may hold memory of this rank; null = nowhere.</summary>
     internal AttachedProcessFile? Holders { get; private set; }

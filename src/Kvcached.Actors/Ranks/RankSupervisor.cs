@@ -64,6 +64,11 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
     {
         Timers.StartPeriodicTimer(nameof(Register), Register.Instance, _settings.RegisterInterval);
         OpenLanes();
+        if (_settings.DeviceWatch is { } watch)
+        {
+            Context.ActorOf(Ranks.DeviceWatch.Props(_settings.State, watch, _settings.HousekeepingInterval), "device-watch");
+        }
+
         Start();
     }
 
@@ -91,6 +96,10 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
             case LaneSettled settled:
                 _endedLane = settled.Lane > _endedLane ? settled.Lane : _endedLane;
                 MakeKnown();
+                break;
+            case DeviceWatch.Changed:
+                MakeKnown();
+                _mapper.Tell(message);
                 break;
             case Settled:
                 _backOff = FirstBackOff;
@@ -146,6 +155,8 @@ internal sealed class RankSupervisor : UntypedActor, IWithTimers
                 {
                     IsRecovering = _settings.State.Awaited is not null,
                     Awaited = _settings.State.Awaited ?? string.Empty,
+                    IsDraining = _settings.State.IsDraining,
+                    Device = _settings.State.Device,
                     Lane = _lanes is { } lanes ? new LaneOffer(MachineBoot.Id, lanes.Path, _endedLane.Epoch, _endedLane.Serial) : null,
                 },
                 _mapper);

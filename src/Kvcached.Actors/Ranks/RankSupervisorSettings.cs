@@ -26,6 +26,9 @@ internal sealed record RankSupervisorSettings
 
     public required TimeSpan WorkerDeadline { get; init; }
 
+    /// <summary>How it looks at what others use of its device; null = not at all.</summary>
+    public DeviceWatchSettings? DeviceWatch { get; init; }
+
     /// <summary>Directory, private to the user, for the socket at which coordinators of this machine find the rank; null = by Akka.Remote only.</summary>
     public string? LaneDirectory { get; init; }
 }

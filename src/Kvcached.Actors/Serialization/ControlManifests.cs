@@ -34,6 +34,9 @@ public static class ControlManifests
     public const string ChangePolicy = "ChangePolicy";
     public const string PolicyChanged = "PolicyChanged";
     public const string TrimPool = "TrimPool";
+    public const string DrainGpu = "DrainGpu";
+    public const string GpuDrained = "GpuDrained";
+    public const string SetDraining = "SetDraining";
     public const string PoolTrimmed = "PoolTrimmed";
     public const string ReadEvents = "ReadEvents";
     public const string EventsRead = "EventsRead";

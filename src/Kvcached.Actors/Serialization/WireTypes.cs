@@ -70,6 +70,9 @@ public static class WireTypes
         [typeof(OperatorProtocol.ChangePolicy)] = ControlManifests.ChangePolicy,
         [typeof(OperatorProtocol.PolicyChanged)] = ControlManifests.PolicyChanged,
         [typeof(OperatorProtocol.TrimPool)] = ControlManifests.TrimPool,
+        [typeof(OperatorProtocol.DrainGpu)] = ControlManifests.DrainGpu,
+        [typeof(OperatorProtocol.GpuDrained)] = ControlManifests.GpuDrained,
+        [typeof(RankProtocol.SetDraining)] = ControlManifests.SetDraining,
         [typeof(OperatorProtocol.PoolTrimmed)] = ControlManifests.PoolTrimmed,
         [typeof(OperatorProtocol.ReadEvents)] = ControlManifests.ReadEvents,
         [typeof(OperatorProtocol.EventsRead)] = ControlManifests.EventsRead,
@@ -106,11 +109,14 @@ public static class WireTypes
         typeof(DomainProtocol.DomainCounters),
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
+        typeof(GpuPolicy),
+        typeof(DeviceShare),
         typeof(PolicyChange),
         typeof(PolicyOutcome),
         typeof(MemoryAmount),
         typeof(MemoryUnit),
         typeof(DomainEvent),
+        typeof(DrainedPool),
     ];
 
     /// <summary>Element types of the lists inside control messages.</summary>
@@ -128,6 +134,9 @@ public static class WireTypes
         typeof(DomainProtocol.PoolDescription),
         typeof(DomainProtocol.PoolOnGpu),
         typeof(PoolPolicy),
+        typeof(GpuPolicy),
+        typeof(string),
         typeof(DomainEvent),
+        typeof(DrainedPool),
     ];
 }

@@ -36,10 +36,11 @@ internal sealed class CompletionCommand : Command<CompletionCommand.Settings>
           if [ "$COMP_CWORD" -eq 1 ]; then
             COMPREPLY=($(compgen -W "{{Names}}" -- "$current"))
           elif [[ "$current" == -* ]]; then
-            COMPREPLY=($(compgen -W "{{CommonOptions}} --floor --weight --revision --token-file --refresh --once --count" -- "$current"))
+            COMPREPLY=($(compgen -W "{{CommonOptions}} --floor --weight --gpus --revision --token-file --undo --wait --refresh --once --count" -- "$current"))
           elif [ "$COMP_CWORD" -eq 2 ]; then
             case "${COMP_WORDS[1]}" in
               limit|limit-percent|trim|watch) COMPREPLY=($(compgen -W "$(timeout 2 kvctl names 2>/dev/null)" -- "$current")) ;;
+              drain) COMPREPLY=($(compgen -W "$(timeout 2 kvctl names --gpus 2>/dev/null)" -- "$current")) ;;
               completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$current")) ;;
               plan) COMPREPLY=($(compgen -f -- "$current")) ;;
             esac
@@ -52,6 +53,7 @@ internal sealed class CompletionCommand : Command<CompletionCommand.Settings>
     private static string Fish => $"""
         complete -c kvctl -f -n __fish_use_subcommand -a "{Names}"
         complete -c kvctl -f -n "__fish_seen_subcommand_from limit limit-percent trim watch" -a "(timeout 2 kvctl names 2>/dev/null)"
+        complete -c kvctl -f -n "__fish_seen_subcommand_from drain" -a "(timeout 2 kvctl names --gpus 2>/dev/null)"
         complete -c kvctl -f -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
         complete -c kvctl -l url -r
         complete -c kvctl -l json

@@ -43,6 +43,13 @@ internal sealed class ExplainCommand : AsyncCommand<HostSettings>
 
         yield return accounts;
         yield return Output.Line($"held or promised {ByteSize.Format(claimed)}, free for whoever asks {ByteSize.Format(Math.Max(0, gpu.CapacityBytes - claimed))}");
+        if (gpu is { ForeignBytes: { } foreign, HeadroomBytes: { } headroom, RoomBytes: { } room })
+        {
+            yield return Output.Line(
+                $"others use {ByteSize.Format(foreign)} of the device and {ByteSize.Format(headroom)} is kept free, so that {ByteSize.Format(room)} is left to pools"
+                + (gpu.IsDeviceShort ? ": too little, so that they are asked to give back, and nothing is lent beyond floors" : string.Empty));
+        }
+
         if (gpu.RankMappedBytes is not { } mapped)
         {
             yield return Output.Line("what its host and driver say, only that host tells: ask it with --url");

@@ -20,7 +20,7 @@ internal sealed class GpusCommand() : HostCommand<GpuView[]>("/gpus", Management
         foreach (var gpu in view)
         {
             table.AddRow(
-                Cell(gpu.Gpu), Cell(gpu.DeviceName), Cell(gpu.Backend), Cell(gpu.IsAvailable ? "yes" : "no"),
+                Cell(gpu.Gpu), Cell(gpu.DeviceName), Cell(gpu.Backend), Cell(!gpu.IsAvailable ? "no" : gpu.IsDraining ? "draining" : "yes"),
                 Cell(ByteSize.Format(gpu.CapacityBytes)), Cell(ByteSize.Format(gpu.UsedBytes)), Cell(ByteSize.Format(gpu.ReservedBytes)),
                 Cell(ByteSize.Format(gpu.QuarantinedBytes)), Cell(ByteSize.Format(gpu.FreeBytes)), Cell(gpu.Address));
         }

@@ -23,6 +23,10 @@ internal class LimitCommand : AsyncCommand<LimitCommand.Settings>
         [Description("What others leave to it on each GPU, likewise.")]
         public string? Floor { get; init; }
 
+        [CommandOption("--gpus <GPU,GPU>")]
+        [Description("On which of its GPUs, by id or the beginning of it; what is laid down there counts over what is for all. 'default' there takes it back. Absent: all others.")]
+        public string? Gpus { get; init; }
+
         [CommandOption("--weight <N>")]
         [Description("Its share of what no floor claims, 1 to 1000000, or 'default'.")]
         public string? Weight { get; init; }
@@ -34,7 +38,10 @@ internal class LimitCommand : AsyncCommand<LimitCommand.Settings>
 
     public override async Task<int> ExecuteAsync(CommandContext context, Settings settings, CancellationToken cancellationToken)
     {
-        var change = new LimitChangeView(ReadLimit(settings.Amount), SizeText.Read(settings.Floor, "--floor"), ReadWeight(settings.Weight), settings.Revision ?? 0);
+        var change = new LimitChangeView(ReadLimit(settings.Amount), SizeText.Read(settings.Floor, "--floor"), ReadWeight(settings.Weight), settings.Revision ?? 0)
+        {
+            Gpus = settings.Gpus?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
+        };
         if (settings.Revision is <= 0)
         {
             throw new UsageException($"--revision '{settings.Revision}' is not allowed; allowed: 1 and more.");

@@ -1,17 +1,28 @@
+using System.ComponentModel;
 using Kvcached.Core.Contracts;
 using Spectre.Console.Cli;
 
 namespace Kvcached.Cli.Commands;
 
-/// <summary><c>kvctl names</c>: names of pools, one a line, for completion.</summary>
-internal sealed class NamesCommand : AsyncCommand<HostSettings>
+/// <summary><c>kvctl names</c>: names of pools or GPUs, one a line, for completion.</summary>
+internal sealed class NamesCommand : AsyncCommand<NamesCommand.Settings>
 {
-    public override async Task<int> ExecuteAsync(CommandContext context, HostSettings settings, CancellationToken cancellationToken)
+    internal sealed class Settings : HostSettings
+    {
+        [CommandOption("--gpus")]
+        [Description("Of GPUs, not of pools.")]
+        public bool AreGpus { get; init; }
+    }
+
+    public override async Task<int> ExecuteAsync(CommandContext context, Settings settings, CancellationToken cancellationToken)
     {
         using var client = new ManagementClient(settings.ReadUrl());
-        foreach (var pool in (await client.GetAsync("/pools", ManagementJsonContext.Default.PoolsView, cancellationToken)).Pools)
+        IEnumerable<string> names = settings.AreGpus
+            ? (await client.GetAsync("/gpus", ManagementJsonContext.Default.GpuViewArray, cancellationToken)).Select(gpu => gpu.Gpu)
+            : (await client.GetAsync("/pools", ManagementJsonContext.Default.PoolsView, cancellationToken)).Pools.Select(pool => pool.Name);
+        foreach (var name in names)
         {
-            Console.Out.WriteLine(pool.Name);
+            Console.Out.WriteLine(name);
         }
 
         return ExitCodes.Done;

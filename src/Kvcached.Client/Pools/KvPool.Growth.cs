@@ -87,7 +87,7 @@ public sealed partial class KvPool
 
             // Not all of it is to be had; but perhaps what eviction doesn't cover.
             left = deadline - _port.Time.GetElapsedTime(started);
-            if (missing < blocks.Length && left > TimeSpan.Zero && grown.Refusal.Reason is RefusalReason.OutOfMemory or RefusalReason.LimitExceeded
+            if (missing < blocks.Length && left > TimeSpan.Zero && grown.Refusal.Reason is RefusalReason.OutOfMemory or RefusalReason.DeviceShort or RefusalReason.LimitExceeded
                 && Grow(group, state.PagesOf(missing), left).IsGranted && TryAllocateEvicting(group, blocks, out _))
             {
                 return null;

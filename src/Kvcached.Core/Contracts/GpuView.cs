@@ -24,4 +24,20 @@ public sealed record GpuView(
     string Gpu, string Incarnation, string Address, string DeviceName, string Backend, bool IsAvailable,
     long CapacityBytes, long UsedBytes, long ReservedBytes, long QuarantinedBytes, long FreeBytes,
     long? RankMappedBytes, long? RankKeptBytes, long? RankStockBytes, long? RankQuarantinedBytes,
-    int? HandleCount, int? FileDescriptorCount, long? DeviceUsedBytes, long? DeviceTotalBytes);
+    int? HandleCount, int? FileDescriptorCount, long? DeviceUsedBytes, long? DeviceTotalBytes)
+{
+    /// <summary>True while an operator has it drained: nothing new is lent there.</summary>
+    public bool IsDraining { get; init; }
+
+    /// <summary>What others use of the device, the greatest of late; null when nobody looks, as are the next two.</summary>
+    public long? ForeignBytes { get; init; }
+
+    /// <summary>What is kept free besides.</summary>
+    public long? HeadroomBytes { get; init; }
+
+    /// <summary>What is left to pools, floors included.</summary>
+    public long? RoomBytes { get; init; }
+
+    /// <summary>True while pools hold or are promised more than that: they are asked to give back, and nothing is lent beyond floors.</summary>
+    public bool IsDeviceShort { get; init; }
+}

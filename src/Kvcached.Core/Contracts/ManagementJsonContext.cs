@@ -12,6 +12,8 @@ namespace Kvcached.Core.Contracts;
 [JsonSerializable(typeof(ProblemView))]
 [JsonSerializable(typeof(LimitOutcomeView))]
 [JsonSerializable(typeof(TrimOutcomeView))]
+[JsonSerializable(typeof(DrainView))]
+[JsonSerializable(typeof(DashboardView))]
 [JsonSerializable(typeof(DomainEventView))]
 [JsonSerializable(typeof(ClusterMessageView))]
 [JsonSerializable(typeof(MemberEventView))]

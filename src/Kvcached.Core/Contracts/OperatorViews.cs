@@ -13,7 +13,11 @@ public sealed record LimitChangeView(
     [property: JsonConverter(typeof(MemoryAmountConverter))] MemoryAmount Limit = default,
     [property: JsonConverter(typeof(MemoryAmountConverter))] MemoryAmount Floor = default,
     int Weight = 0,
-    long Revision = 0);
+    long Revision = 0)
+{
+    /// <summary>On which of its GPUs limit and floor change, by id or the beginning of it; absent = on all for which nothing of their own is laid down.</summary>
+    public IReadOnlyList<string>? Gpus { get; init; }
+}
 
 /// <summary>What became of a change that is in force.</summary>
 /// <param name="Pool">Id of the pool.</param>
@@ -51,6 +55,19 @@ public sealed record TrimChangeView([property: JsonConverter(typeof(MemoryAmount
 /// <param name="AskedBytes">What its engine was asked for, on the GPU where that is most.</param>
 /// <param name="GivenBytes">What it gave up there.</param>
 public sealed record TrimOutcomeView(string Pool, string Name, long AskedBytes, long GivenBytes);
+
+/// <summary>Answer to <c>POST</c> and <c>DELETE /gpus/{gpu}/drain</c>.</summary>
+/// <param name="Gpu">The GPU.</param>
+/// <param name="IsDraining">True while it is being drained.</param>
+/// <param name="IsQuiet">True when nothing is under way there any more: its host may be stopped.</param>
+/// <param name="Pools">The pools on it.</param>
+public sealed record DrainView(string Gpu, bool IsDraining, bool IsQuiet, IReadOnlyList<DrainedPoolView> Pools);
+
+/// <param name="Name">Name of the pool.</param>
+/// <param name="HeldBytes">What it holds there.</param>
+/// <param name="IsKept">True when its workers keep that while the host is away; false when it is gone with the host.</param>
+/// <param name="Awaited">For people: what is still under way; empty when nothing is.</param>
+public sealed record DrainedPoolView(string Name, long HeldBytes, bool IsKept, string Awaited);
 
 /// <summary>One event of <c>GET /events</c>.</summary>
 /// <param name="Epoch">Epoch of the coordinator.</param>

@@ -7,7 +7,7 @@ namespace Kvcached.Core.Contracts;
 public static class WireRefusals
 {
     private const RefusalReason FirstReason = RefusalReason.UnknownPool;
-    private const RefusalReason LastReason = RefusalReason.InvalidMessage;
+    private const RefusalReason LastReason = RefusalReason.Draining;
 
     public static void WriteRefusal(this ref WireWriter writer, Refusal refusal)
     {

@@ -98,4 +98,10 @@ public enum RefusalReason : byte
 
     /// <summary>The message makes no sense here: of the wrong kind, or out of turn.</summary>
     InvalidMessage = 32,
+
+    /// <summary>Programs other than pools use so much of a GPU that nothing more is lent there beyond floors.</summary>
+    DeviceShort = 33,
+
+    /// <summary>An operator has the GPU drained: nothing new is lent there.</summary>
+    Draining = 34,
 }

@@ -9,7 +9,7 @@ namespace Kvcached.Core.Sharing;
 /// </summary>
 public sealed partial class GpuLedger
 {
-    /// <summary>Sets memory aside for a grant, within the pool's limit and clear of others' floors and earlier earmarks.</summary>
+    /// <summary>Sets memory aside for a grant, within the pool's limit, clear of others' floors and earlier earmarks, and of others on the device.</summary>
     public bool TryReserve(PoolId pool, long bytes, [NotNullWhen(false)] out LedgerRefusal? refusal) =>
         _accounts.TryGetValue(pool, out var account) ? TryReserve(account, bytes, out refusal) : RefuseUnknown(pool, bytes, out refusal);
 
@@ -118,9 +118,10 @@ public sealed partial class GpuLedger
             return Refuse(LedgerRefusalReason.LimitReached, account.Pool, bytes, out refusal);
         }
 
-        if (bytes > FreeBytesFor(account))
+        var free = FreeBytesFor(account);
+        if (bytes > WithinRoom(account, free))
         {
-            return Refuse(LedgerRefusalReason.NotEnoughFree, account.Pool, bytes, out refusal);
+            return Refuse(bytes > free && !IsDeviceShort ? LedgerRefusalReason.NotEnoughFree : LedgerRefusalReason.DeviceShort, account.Pool, bytes, out refusal);
         }
 
         if (account.EarmarkSerial == 0)

@@ -41,8 +41,8 @@ public sealed partial class GpuLedger
     /// <summary>Held by all pools together.</summary>
     public long HeldBytes => _totals.HeldBytes;
 
-    /// <summary>Held by nobody, floors not looked at; at least 0.</summary>
-    public long UnheldBytes => Math.Max(0, LendableBytes - HeldBytes);
+    /// <summary>Held by nobody, neither pools nor others on the device, floors not looked at; at least 0.</summary>
+    public long UnheldBytes => Math.Max(0, Math.Min(LendableBytes, RoomBytes) - HeldBytes);
 
     /// <summary>True when more is held or promised than can be lent: after a restore, or since the capacity shrank.</summary>
     public bool IsOvercommitted => _totals.ClaimedBytes > LendableBytes;
@@ -62,10 +62,10 @@ public sealed partial class GpuLedger
 
     /// <summary>
     /// What the pool could reserve now: less than what nobody holds where others' floors, or earmarks older than its own, have to
-    /// be kept free; and at most up to its limit. 0 for a pool without account.
+    /// be kept free, or where others on the device leave no room; and at most up to its limit. 0 for a pool without account.
     /// </summary>
     public long AvailableBytes(PoolId pool) => _accounts.TryGetValue(pool, out var account)
-        ? Math.Max(0, Math.Min(FreeBytesFor(account), account.LimitBytes - account.HeldBytes))
+        ? Math.Max(0, Math.Min(WithinRoom(account, FreeBytesFor(account)), account.LimitBytes - account.HeldBytes))
         : 0;
 
     /// <summary>
@@ -137,7 +137,8 @@ public sealed partial class GpuLedger
 
         // Keeping or lowering a floor takes nothing from anyone, however tight memory is.
         var problem = FindTermsProblem(pool, account.HeldBytes, limitBytes, floorBytes, weight);
-        return problem is { } reason && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity && floorBytes <= account.FloorBytes)
+        return problem is { } reason
+            && !(reason is LedgerRefusalReason.FloorInUse or LedgerRefusalReason.FloorsExceedCapacity or LedgerRefusalReason.DeviceShort && floorBytes <= account.FloorBytes)
             ? Refuse(reason, pool, floorBytes, out refusal)
             : Accept(out refusal);
     }
@@ -233,7 +234,15 @@ public sealed partial class GpuLedger
             return LedgerRefusalReason.FloorsExceedCapacity;
         }
 
-        return floorBytes > heldBytes && floorBytes > LendableBytes - (_totals.ClaimedBytes - ownClaimedBytes) ? LedgerRefusalReason.FloorInUse : null;
+        if (floorBytes <= heldBytes)
+        {
+            return null;
+        }
+
+        var claimedByOthersBytes = _totals.ClaimedBytes - ownClaimedBytes;
+        return floorBytes > LendableBytes - claimedByOthersBytes ? LedgerRefusalReason.FloorInUse
+            : floorBytes > RoomBytes - claimedByOthersBytes ? LedgerRefusalReason.DeviceShort
+            : null;
     }
 
     private void SumWeights()
@@ -277,7 +286,7 @@ public sealed partial class GpuLedger
     private bool Refuse(LedgerRefusalReason reason, PoolId pool, long requestedBytes, out LedgerRefusal? refusal)
     {
         var found = _accounts.TryGetValue(pool, out var account);
-        var free = found ? FreeBytesFor(account!) : LendableBytes - _totals.ClaimedBytes;
+        var free = found ? WithinRoom(account!, FreeBytesFor(account!)) : Math.Min(LendableBytes, RoomBytes) - _totals.ClaimedBytes;
         refusal = new LedgerRefusal(
             reason, Gpu, pool, requestedBytes, Math.Max(0, free), found ? account!.LimitBytes : 0,
             [.. Entries.Where(entry => entry.ClaimedBytes > 0)

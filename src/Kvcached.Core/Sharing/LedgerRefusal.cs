@@ -36,6 +36,9 @@ public enum LedgerRefusalReason : byte
 
     /// <summary>The pool still holds memory.</summary>
     StillHolds,
+
+    /// <summary>Pools could have it, but others use the device and leave no room for it. Reclaiming helps unless there is too little room already.</summary>
+    DeviceShort,
 }
 
 /// <summary>What a pool holds on the GPU in question, and how much of it could be taken back.</summary>

@@ -51,26 +51,35 @@ public sealed class PolicyBook
     public PoolPolicy? Find(string pool) => _policies.GetValueOrDefault(pool);
 
     /// <summary>What a pool opened like that may have on a GPU that lends so much.</summary>
-    public SharingTerms TermsOf(PoolSpec spec, long capacityBytes)
+    public SharingTerms TermsOf(PoolSpec spec, GpuId gpu, long capacityBytes)
     {
         ArgumentNullException.ThrowIfNull(spec);
-        return Find(spec.Name)?.Over(spec, capacityBytes) ?? PoolPolicy.TermsOf(spec, capacityBytes);
+        return Find(spec.Name)?.Over(spec, gpu, capacityBytes) ?? PoolPolicy.TermsOf(spec, capacityBytes);
     }
 
     /// <summary>Judges a change by its number, and works out the policy that it leads to. Changes nothing.</summary>
-    public RevisionVerdict Judge(string pool, in PolicyChange change, Epoch epoch, out PoolPolicy policy)
+    /// <param name="pool">Name of the pool.</param>
+    /// <param name="change">What changes.</param>
+    /// <param name="gpus">On which GPUs limit and floor do; empty = on all for which nothing of their own is laid down.</param>
+    /// <param name="epoch">The coordinator that takes it in.</param>
+    /// <param name="policy">What it leads to.</param>
+    public RevisionVerdict Judge(string pool, in PolicyChange change, ImmutableArray<GpuId> gpus, Epoch epoch, out PoolPolicy policy)
     {
         var current = Find(pool);
         var last = current?.Revision ?? 0;
+        var (limit, floor, isForAll) = (current?.Limit ?? MemoryAmount.None, current?.Floor ?? MemoryAmount.None, gpus.IsDefaultOrEmpty);
         policy = new PoolPolicy(
             pool, epoch, change.Revision == 0 ? last + 1 : change.Revision,
-            Changed(change.Limit, current?.Limit ?? MemoryAmount.None), Changed(change.Floor, current?.Floor ?? MemoryAmount.None),
+            isForAll ? Changed(change.Limit, limit) : limit, isForAll ? Changed(change.Floor, floor) : floor,
             change.Weight switch
             {
                 0 => current?.Weight ?? 0,
                 PolicyChange.WeightAsOpened => 0,
                 var weight => weight,
-            });
+            })
+        {
+            OnGpus = isForAll ? current?.OnGpus ?? [] : Changed(change, gpus, current?.OnGpus ?? []),
+        };
         if (policy.Revision > last)
         {
             return RevisionVerdict.Next;
@@ -113,6 +122,15 @@ public sealed class PolicyBook
         Version += merged.Count == 0 ? 0 : 1;
         return merged.ToImmutable();
     }
+
+    private static ImmutableArray<GpuPolicy> Changed(PolicyChange change, ImmutableArray<GpuId> gpus, ImmutableArray<GpuPolicy> current) =>
+    [
+        .. current.Where(on => !gpus.Contains(on.Gpu))
+            .Concat(gpus.Distinct().Select(gpu => current.FirstOrDefault(on => on.Gpu == gpu) ?? new GpuPolicy(gpu, MemoryAmount.None, MemoryAmount.None))
+                .Select(on => on with { Limit = Changed(change.Limit, on.Limit), Floor = Changed(change.Floor, on.Floor) })
+                .Where(on => on is not { Limit.IsNone: true, Floor.IsNone: true }))
+            .OrderBy(on => on.Gpu),
+    ];
 
     private static MemoryAmount Changed(MemoryAmount wanted, MemoryAmount current) => wanted.Unit switch
     {

@@ -54,6 +54,30 @@ public static class NvmlDevices
     public static bool TryFind(int index, [NotNullWhen(true)] out NvmlDevice? device, [NotNullWhen(false)] out GpuUnavailable? problem) =>
         TryFind(d => d.Index == index, $"GPU {index}", out device, out problem);
 
+    /// <summary>How much of a GPU's memory is in use; asks about that GPU only, so that it can be asked often.</summary>
+    /// <param name="id">Its UUID.</param>
+    /// <param name="use">What the driver says.</param>
+    /// <param name="problem">Why it doesn't.</param>
+    public static bool TryReadUse(GpuId id, out DeviceUse use, [NotNullWhen(false)] out GpuUnavailable? problem)
+    {
+        use = default;
+        lock (Gate)
+        {
+            problem = Start();
+            if (problem is not null)
+            {
+                return false;
+            }
+
+            var memory = default(NvmlMemory);
+            var code = NvmlNativeMethods.nvmlDeviceGetHandleByUUID([.. Encoding.UTF8.GetBytes(id.Value), 0], out var handle);
+            code = code == NvmlNativeMethods.Success ? NvmlNativeMethods.nvmlDeviceGetMemoryInfo(handle, out memory) : code;
+            use = new DeviceUse((long)memory.total, (long)memory.used);
+            problem = code == NvmlNativeMethods.Success ? null : Failed(code);
+            return problem is null;
+        }
+    }
+
     private static bool TryFind(
         Func<NvmlDevice, bool> isWanted, string wanted, [NotNullWhen(true)] out NvmlDevice? device, [NotNullWhen(false)] out GpuUnavailable? problem)
     {

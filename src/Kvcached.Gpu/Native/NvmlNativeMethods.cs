@@ -28,6 +28,9 @@ internal static partial class NvmlNativeMethods
     internal static partial int nvmlDeviceGetHandleByIndex_v2(uint index, out NvmlDeviceHandle device);
 
     [LibraryImport(Library)]
+    internal static partial int nvmlDeviceGetHandleByUUID([In] byte[] uuid, out NvmlDeviceHandle device);
+
+    [LibraryImport(Library)]
     internal static partial int nvmlDeviceGetUUID(NvmlDeviceHandle device, [Out] byte[] uuid, uint length);
 
     [LibraryImport(Library)]

@@ -32,6 +32,9 @@ internal sealed class CapacityLedger(long capacityBytes)
 
     internal bool IsWithinCapacity => CommittedBytes <= capacityBytes;
 
+    /// <summary>What pools together should hold for now, at most; memory that is only kept gives way to it.</summary>
+    internal long RoomBytes { get; set; } = long.MaxValue;
+
     internal void Add(PoolAccount account) => _accounts.Add(account);
 
     internal void Remove(PoolAccount account) => _accounts.Remove(account);
@@ -55,13 +58,13 @@ internal sealed class CapacityLedger(long capacityBytes)
     internal bool CanGrow(PoolAccount account, long bytes) => account.UsedBytes - account.Kept.ByteCount <= LargestUse(account) - bytes;
 
     /// <summary>
-    /// Takes kept memory, idle longest first, until all pools together fit the capacity again. The caller releases it before it
-    /// creates anything. Stops short only when there is no more to take.
+    /// Takes kept memory, idle longest first, until all pools together fit the capacity again, and the room that others on the device leave. The caller
+    /// releases it before it creates anything. Stops short only when there is no more to take.
     /// </summary>
     internal List<ExtentMemory> ReclaimUntilFits()
     {
         var taken = new List<ExtentMemory>();
-        while (!IsWithinCapacity && FindVictim() is { } victim)
+        while (CommittedBytes > Math.Min(capacityBytes, RoomBytes) && FindVictim() is { } victim)
         {
             taken.Add(victim.Kept.Take(victim.Kept.Oldest!));
         }

@@ -14,7 +14,7 @@ namespace Kvcached.Gpu.Pools;
 /// Mapped, kept, stock and quarantined bytes together never exceed the capacity, and no memory ever passes from one pool to another:
 /// it is released and created anew, which clears it.
 /// </remarks>
-public sealed class PagePool : IDisposable
+public sealed partial class PagePool : IDisposable
 {
     private readonly Lock _lifecycle = new();
     private readonly IVirtualMemory _memory;
@@ -171,12 +171,6 @@ public sealed class PagePool : IDisposable
             return refused is null;
         }
     }
-
-    /// <summary>Releases kept memory that lay idle too long; to be called now and then. Returns the bytes released.</summary>
-    public long TrimKept() => Pools().Sum(p => p.TrimKept());
-
-    /// <summary>Creates what floors lack after their memory was used and released; to be called off the hot path. Returns the bytes created.</summary>
-    public long RefillFloors() => Pools().Sum(p => p.RefillFloor(out _, out _));
 
     public PagePoolSnapshot Snapshot()
     {

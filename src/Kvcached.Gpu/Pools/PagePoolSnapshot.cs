@@ -22,6 +22,9 @@ public sealed record PagePoolSnapshot(
 {
     /// <summary>Physical bytes that exist for pools: mapped, kept, stock and quarantined.</summary>
     public long HeldBytes => Pools.Sum(p => p.MappedBytes + p.KeptBytes + p.StockBytes + p.QuarantinedBytes);
+
+    /// <summary>The same with what is just being created or released: the most that may exist at that moment.</summary>
+    public long ExistingBytes => HeldBytes + Pools.Sum(p => p.PendingBytes);
 }
 
 /// <summary>One pool's part of the ledger.</summary>

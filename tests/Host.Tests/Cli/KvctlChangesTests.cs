@@ -22,9 +22,28 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
         var outcome = JsonSerializer.Deserialize(output, ManagementJsonContext.Default.LimitOutcomeView)!;
         Assert.Equal(("25%", fixture.Host.Ready.CapacityBytes / 4), (outcome.Limit, outcome.OnGpus[0].LimitBytes));
 
+        (code, output, _) = await RunAsync("limit", "conv", "8MiB", "--gpus", "HOST-0");
+        Assert.Equal(0, code);
+        Assert.Contains("HOST-0 holds 0 B of 8 MiB", output, StringComparison.Ordinal);
+        Assert.Equal(0, (await RunAsync("limit", "conv", "default", "--gpus", "HOST-0")).Code);
+
         (code, output, _) = await RunAsync("limit", "conv", "default", "--floor", "default", "--weight", "default");
         Assert.Equal(0, code);
         Assert.Contains("of 64 MiB, floor 0 B", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Drain_AndUndo_SayWhatTheyDid()
+    {
+        var (code, output, errors) = await RunAsync("drain", "HOST");
+        Assert.Equal((0, string.Empty), (code, errors));
+        Assert.Contains("HOST-0 is drained: its host may be stopped.", output, StringComparison.Ordinal);
+        Assert.Contains("conv: 0 B, kept by its workers meanwhile", output, StringComparison.Ordinal);
+        Assert.Contains("draining", (await RunAsync("gpus")).Output, StringComparison.Ordinal);
+
+        (code, output, _) = await RunAsync("drain", "HOST-0", "--undo", "--json");
+        Assert.Equal(0, code);
+        Assert.False(JsonSerializer.Deserialize(output, ManagementJsonContext.Default.DrainView)!.IsDraining);
     }
 
     [Theory]
@@ -36,6 +55,10 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
     [InlineData(4, "No such pool", "limit", "other", "1g")]
     [InlineData(4, "That can't be laid down", "limit", "conv", "1m", "--floor", "2m")]
     [InlineData(2, "'50%' is not allowed", "trim", "conv", "50%")]
+    [InlineData(4, "No such GPU", "drain", "GPU-7")]
+    [InlineData(4, "No such GPU: 'GPU-7' names 0 GPUs of pool 'conv'", "limit", "conv", "1g", "--gpus", "GPU-7")]
+    [InlineData(4, "A weight is the same on all GPUs", "limit", "conv", "1g", "--gpus", "HOST-0", "--weight", "2")]
+    [InlineData(2, "--wait '-1' is not allowed", "drain", "HOST-0", "--wait", "-1")]
     [InlineData(2, "there is no completion for 'csh'", "completion", "csh")]
     [InlineData(2, "can't be read", "plan", "/nowhere.yaml")]
     public async Task Command_ThatCannotBeDone_SaysWhyInOneLine(int expectedCode, string expected, params string[] arguments)
@@ -55,6 +78,7 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
     [InlineData(0, "\"kind\":\"coordinator-started\"", "watch", "--count", "1", "--json")]
     [InlineData(0, "'default' is complete", "doctor")]
     [InlineData(0, "conv", "names")]
+    [InlineData(0, "HOST-0", "names", "--gpus")]
     public async Task Command_AgainstAHostWithAPool_Prints(int expectedCode, string expected, params string[] arguments)
     {
         await fixture.Host.GetUntilAsync("/ready", ManagementJsonContext.Default.HealthView, health => health.Status == "ready");
@@ -72,7 +96,7 @@ public sealed class KvctlChangesTests(HostWithPool fixture) : IClassFixture<Host
         var (code, output, _) = await Kvctl.RunAsync(new Dictionary<string, string>(), "completion", shell);
         Assert.Equal(0, code);
         Assert.Contains(expected, output, StringComparison.Ordinal);
-        Assert.Contains("limit-percent trim top watch", output, StringComparison.Ordinal);
+        Assert.Contains("limit-percent trim drain top watch", output, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -229,6 +229,7 @@ public sealed class ManagementChangesTests(HostWithPool fixture) : IClassFixture
         var paths = document.RootElement.GetProperty("paths");
         foreach (var (path, method) in ((string, string)[])
             [("/alive", "get"), ("/ready", "get"), ("/pools", "get"), ("/pools/{pool}", "get"), ("/pools/{pool}/limit", "put"), ("/pools/{pool}/trim", "post"), ("/gpus", "get"),
+            ("/gpus/{gpu}/drain", "post"), ("/gpus/{gpu}/drain", "delete"), ("/dashboard/stream", "get"),
             ("/events", "get"), ("/cluster/members", "get"), ("/cluster/members", "post"), ("/cluster/domain-events", "get"), ("/bootstrap/seed-nodes", "get")])
         {
             Assert.NotEqual(string.Empty, paths.GetProperty(path).GetProperty(method).GetProperty("summary").GetString());

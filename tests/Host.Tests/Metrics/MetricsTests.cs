@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using Kvcached.Actors.Telemetry;
 using Kvcached.Host.Metrics;
@@ -63,7 +64,46 @@ public sealed partial class MetricsTests(HostWithPool fixture) : IClassFixture<H
         Assert.Equal(System.Net.HttpStatusCode.MisdirectedRequest, response.StatusCode);
     }
 
-    private static IEnumerable<(string Name, string Kind, string Unit, string Labels)> ReadDocument()
+    [Fact]
+    public void Grafana_Dashboard_AsksForSeriesAndLabelsThatThereAre()
+    {
+        var series = ReadDocument().ToDictionary(row => SeriesOf(row.Name, row.Kind, row.Unit), row => row.Labels.Split(", ", StringSplitOptions.RemoveEmptyEntries));
+        var expressions = ExpressionsIn(JsonDocument.Parse(ReadFile("samples", "grafana", "kvcached.json")).RootElement).ToArray();
+        Assert.NotEmpty(expressions);
+        foreach (var expression in expressions)
+        {
+            foreach (Match asked in Asked().Matches(expression))
+            {
+                Assert.True(series.TryGetValue(asked.Groups[1].Value, out var labels), $"There is no {asked.Groups[1].Value}, for which the dashboard asks: {expression}");
+                Assert.All(Label().Matches(asked.Groups[2].Value).Select(label => label.Groups[1].Value), label => Assert.Contains(label, labels));
+            }
+        }
+
+        // And nothing to alert on is left out of it.
+        Assert.Contains(expressions, expression => expression.Contains("kvcached_device_short", StringComparison.Ordinal));
+        Assert.Contains(expressions, expression => expression.Contains("kvcached_gpu_quarantined_bytes", StringComparison.Ordinal));
+    }
+
+    private static string SeriesOf(string name, string kind, string unit) => kind switch
+    {
+        "counter" => $"{name}_total",
+        "histogram" => $"{name}_{unit}_bucket",
+        _ => unit.Length == 0 ? name : $"{name}_{unit}",
+    };
+
+    private static IEnumerable<string> ExpressionsIn(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Object => element.EnumerateObject().SelectMany(property => property is { Name: "expr" or "query", Value.ValueKind: JsonValueKind.String }
+            ? [property.Value.GetString()!]
+            : ExpressionsIn(property.Value)),
+        JsonValueKind.Array => element.EnumerateArray().SelectMany(ExpressionsIn),
+        _ => [],
+    };
+
+    private static IEnumerable<(string Name, string Kind, string Unit, string Labels)> ReadDocument() =>
+        Row().Matches(ReadFile("docs", "metrics.md")).Select(row => (row.Groups[1].Value, row.Groups[2].Value.Trim(), row.Groups[3].Value.Trim(), row.Groups[4].Value.Trim()));
+
+    private static string ReadFile(params string[] path)
     {
         var directory = new DirectoryInfo(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(directory.FullName, "Kvcached.sln")))
@@ -71,8 +111,7 @@ public sealed partial class MetricsTests(HostWithPool fixture) : IClassFixture<H
             directory = directory.Parent!;
         }
 
-        return Row().Matches(File.ReadAllText(Path.Combine(directory.FullName, "docs", "metrics.md")))
-            .Select(row => (row.Groups[1].Value, row.Groups[2].Value.Trim(), row.Groups[3].Value.Trim(), row.Groups[4].Value.Trim()));
+        return File.ReadAllText(Path.Combine([directory.FullName, .. path]));
     }
 
     private static string KindOf(Instrument instrument) => instrument switch
@@ -93,4 +132,10 @@ public sealed partial class MetricsTests(HostWithPool fixture) : IClassFixture<H
 
     [GeneratedRegex(@"^\| `(kvcached_\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|", RegexOptions.Multiline)]
     private static partial Regex Row();
+
+    [GeneratedRegex(@"(kvcached_\w+)(\{[^}]*\})?")]
+    private static partial Regex Asked();
+
+    [GeneratedRegex(@"(\w+)\s*=~?")]
+    private static partial Regex Label();
 }

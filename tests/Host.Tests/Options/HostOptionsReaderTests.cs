@@ -22,7 +22,7 @@ public sealed class HostOptionsReaderTests
             "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--sharing-policy", "priority", "--otlp-endpoint", "http://127.0.0.1:4317", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9", "--socket", "/s/e.sock", "--socket-group", "wheel", "--allow-uid", "1,2", "--allow-uid", "3",
-            "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal",
+            "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal", "--tls-certificate", "/c", "--tls-key", "/k", "--tls-authority", "/a", "--headroom", "3GiB", "--headroom-calm", "0", "--test-foreign-memory", "/f",
             "--test-fail", "create:2:OutOfMemory", "--test-fail", "any:7:hang");
 
         Assert.Equal(new GpuChoice.HostMemory(7), options.Gpu);
@@ -66,6 +66,8 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(9, options.Ranks.MaxWaitingRequestsPerPool);
         Assert.True(options.Ranks.IsCrashSignalHeard);
         Assert.False(options.Ranks.UsesLocalLanes);
+        Assert.Equal(new TlsFiles("/c", "/k", "/a"), options.Tls);
+        Assert.Equal((new HeadroomChoice(false, 3 * ByteSize.GiB), TimeSpan.Zero, "/f"), (options.Headroom, options.HeadroomCalm, options.ForeignMemoryFile));
         Assert.Equal([new NamedFault(VirtualMemoryOperation.Create, 2, DriverCode.OutOfMemory), new NamedFault(null, 7, null)], options.Faults.AsEnumerable());
     }
 
@@ -81,6 +83,8 @@ public sealed class HostOptionsReaderTests
     [InlineData("allow-uid", "4294967295", "1000,1001")]
     [InlineData("max-connections", "0", "1 to 1000000")]
     [InlineData("max-connections-per-user", "0", "1 to 1000000")]
+    [InlineData("headroom", "much", "auto, off, or 0 and more")]
+    [InlineData("headroom-calm", "2h", "0, or 1ms to 1h")]
     [InlineData("gpu", "none:1024", "0 to 1023")]
     [InlineData("gpu", "256", "0 to 255")]
     [InlineData("gpu", "-1", "0 to 255")]

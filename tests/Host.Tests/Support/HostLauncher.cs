@@ -20,9 +20,12 @@ public sealed class HostLauncher : IAsyncDisposable
     public string[] Through { get; set; } = [];
 
     /// <summary>Starts a host of main memory on free ports and waits until it says that it is ready.</summary>
-    public async Task<RunningHost> StartReadyAsync(params string[] arguments)
+    public Task<RunningHost> StartReadyAsync(params string[] arguments) => StartReadyAtAsync("0", arguments);
+
+    /// <summary>The same, with that port of its management HTTP.</summary>
+    public async Task<RunningHost> StartReadyAtAsync(string managementPort, params string[] arguments)
     {
-        var host = Start(["--port", "0", "--management-port", "0", "--memory", "64MiB", .. arguments]);
+        var host = Start(["--port", "0", "--management-port", managementPort, "--memory", "64MiB", .. arguments]);
         await host.ReadReadyAsync();
         return host;
     }

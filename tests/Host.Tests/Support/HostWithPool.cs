@@ -31,12 +31,13 @@ public sealed class HostWithPool : IAsyncLifetime
     }
 
     /// <summary>The host is killed and another one started where it was.</summary>
-    public async Task RestartAsync()
+    /// <param name="managementPort">Port of the next one's management HTTP; a free one by default.</param>
+    public async Task RestartAsync(string managementPort = "0")
     {
         CloseEngine();
         Host.Kill();
         await Host.WaitForExitAsync();
-        Host = await _launcher.StartReadyAsync("--gpu", "none:0");
+        Host = await _launcher.StartReadyAtAsync(managementPort, "--gpu", "none:0");
         Open();
     }
 

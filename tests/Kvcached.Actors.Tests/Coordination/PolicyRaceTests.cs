@@ -7,8 +7,9 @@ using Kvcached.Core.Sharing;
 namespace Kvcached.Actors.Tests.Coordination;
 
 /// <summary>
-/// Eight engines that grow and return at random while operators change limits and floors at random, and messages wait as long as they like: no grant ever takes a
-/// pool above the limit that is in force when it is told, no pool takes another's floor, and all come to rest within their limits.
+/// Eight engines that grow and return at random while operators change limits and floors and strangers take and leave the devices at random, and messages wait as long as they
+/// like: no grant ever takes a pool above the limit that is in force when it is told, no pool takes another's floor, nothing is lent where strangers leave no room, and all come
+/// to rest within limits and room.
 /// </summary>
 public class PolicyRaceTests
 {
@@ -37,6 +38,7 @@ public class PolicyRaceTests
         private readonly SimulatedDomain _domain;
         private readonly (SimulatedEngine Engine, PoolId Pool)[] _pools;
         private readonly int _seed;
+        private readonly Dictionary<GpuId, long> _claimedBytes = [];
         private long _lastTicket;
 
         public Race(int seed, ISharingPolicy sharing)
@@ -68,6 +70,12 @@ public class PolicyRaceTests
                 Assert.All(pool.OnGpus, gpu => Assert.True(gpu.HeldBytes <= gpu.LimitBytes, $"seed {_seed}: {pool.Name} rests at {gpu.HeldBytes} of {gpu.LimitBytes}"));
             }
 
+            foreach (var gpu in _domain.Coordinator.Describe().Gpus)
+            {
+                var (claimed, floors) = ClaimedOn(gpu.Gpu);
+                Assert.True(claimed <= Math.Max(floors, RoomOf(gpu)), $"seed {_seed}: pools rest at {claimed} bytes on {gpu.Gpu}, where {gpu.Device}");
+            }
+
             CheckFloorsAreObtainable();
             Assert.Equal(_lastTicket, _domain.OperatorReplies.Count);
             return _domain.OperatorReplies.Values.OfType<OperatorProtocol.PolicyChanged>().Count();
@@ -77,7 +85,7 @@ public class PolicyRaceTests
         {
             var index = _random.Next(PoolCount);
             var (engine, pool) = _pools[index];
-            switch (_random.Next(6))
+            switch (_random.Next(7))
             {
                 case 0 or 1:
                     engine.Grow(pool, _random.Next(1, 12), deadlineSeconds: 2);
@@ -90,6 +98,11 @@ public class PolicyRaceTests
                     break;
                 case 4:
                     _domain.Coordinator.ChangePolicy(_domain.Now, ++_lastTicket, new OperatorProtocol.ChangePolicy($"p{index}", RandomChange()));
+                    break;
+                case 5:
+                    var rank = _domain.Ranks[_random.Next(_domain.Ranks.Count)];
+                    rank.Device = new DeviceShare(CapacityPages * TestPools.PageBytes, _random.Next(CapacityPages) * _random.Next(2) * TestPools.PageBytes, TestPools.PageBytes);
+                    _domain.Register(rank);
                     break;
                 default:
                     _domain.Advance(0.02);
@@ -124,10 +137,20 @@ public class PolicyRaceTests
 
             foreach (var gpu in description.Gpus)
             {
-                var onGpu = description.Pools.SelectMany(p => p.OnGpus).Where(g => g.Gpu == gpu.Gpu).ToArray();
-                Assert.True(onGpu.Sum(g => g.FloorBytes) <= gpu.CapacityBytes, $"seed {_seed}: floors exceed {gpu.Gpu}");
-                Assert.True(onGpu.Sum(g => Math.Max(g.HeldBytes, g.FloorBytes)) <= gpu.CapacityBytes, $"seed {_seed}: somebody has taken a floor on {gpu.Gpu}");
+                var (claimed, floors) = ClaimedOn(gpu.Gpu);
+                Assert.True(floors <= gpu.CapacityBytes, $"seed {_seed}: floors exceed {gpu.Gpu}");
+                Assert.True(claimed <= gpu.CapacityBytes, $"seed {_seed}: somebody has taken a floor on {gpu.Gpu}");
+                Assert.True(claimed <= Math.Max(_claimedBytes.GetValueOrDefault(gpu.Gpu), RoomOf(gpu)), $"seed {_seed}: {claimed} bytes are lent or promised on {gpu.Gpu}, where {gpu.Device}");
+                _claimedBytes[gpu.Gpu] = claimed;
             }
+        }
+
+        private static long RoomOf(DomainProtocol.GpuDescription gpu) => gpu.Device?.RoomBytes ?? long.MaxValue;
+
+        private (long ClaimedBytes, long FloorBytes) ClaimedOn(GpuId gpu)
+        {
+            var accounts = _domain.Coordinator.Describe().Pools.SelectMany(p => p.OnGpus).Where(g => g.Gpu == gpu).ToArray();
+            return (accounts.Sum(g => Math.Max(g.HeldBytes, g.FloorBytes)), accounts.Sum(g => g.FloorBytes));
         }
 
         private void CheckFloorsAreObtainable()

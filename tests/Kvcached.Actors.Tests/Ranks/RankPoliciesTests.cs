@@ -11,7 +11,10 @@ public sealed class RankPoliciesTests : IDisposable
 
     private string Path => System.IO.Path.Combine(_directory, "policies-a-HOST-0.json");
 
-    private static PoolPolicy Policy { get; } = new("conv", new Epoch(7, 3), 4, MemoryAmount.OfPercent(37.5m), MemoryAmount.OfBytes(4096), 2);
+    private static PoolPolicy Policy { get; } = new("conv", new Epoch(7, 3), 4, MemoryAmount.OfPercent(37.5m), MemoryAmount.OfBytes(4096), 2)
+    {
+        OnGpus = [new GpuPolicy(TestPools.Gpu(3), MemoryAmount.OfBytes(1 << 20), MemoryAmount.None), new GpuPolicy(TestPools.Gpu(4), MemoryAmount.OfPercent(5), MemoryAmount.OfBytes(512))],
+    };
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
@@ -20,7 +23,7 @@ public sealed class RankPoliciesTests : IDisposable
     {
         var policies = new RankPolicies();
         Assert.Null(policies.Keep(File()));
-        var other = Policy with { Pool = "other", Limit = MemoryAmount.None, Weight = 0 };
+        var other = Policy with { Pool = "other", Limit = MemoryAmount.None, Weight = 0, OnGpus = [] };
         Assert.Equal(string.Empty, policies.Save([Policy, other]));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, System.IO.File.GetUnixFileMode(Path));
 
@@ -35,6 +38,8 @@ public sealed class RankPoliciesTests : IDisposable
     [InlineData("[1]")]
     [InlineData("""[{"pool":"a","revision":0}]""")]
     [InlineData("""[{"pool":"a","revision":1,"limit":"much"}]""")]
+    [InlineData("""[{"pool":"a","revision":1,"onGpus":[{"limit":"1"}]}]""")]
+    [InlineData("""[{"pool":"a","revision":1,"onGpus":[null]}]""")]
     public void Keep_FileThatMakesNoSense_IsSaidAndWrittenAnewLater(string text)
     {
         System.IO.File.WriteAllText(Path, text);
@@ -69,10 +74,11 @@ public sealed class RankPoliciesTests : IDisposable
     {
         var policies = new RankPolicies();
         var spec = TestPools.Spec("conv", TestPools.Gpus(1), floorBytes: 8192);
-        Assert.Equal(8192, policies.FloorOf(spec, 1 << 20));
+        Assert.Equal(8192, policies.FloorOf(spec, TestPools.Gpu(0), 1 << 20));
         policies.Take([Policy, Policy with { Revision = 0, Pool = "nonsense" }]);
-        Assert.Equal(4096, policies.FloorOf(spec, 1 << 20));
-        Assert.Equal(8192, policies.FloorOf(spec with { Name = "other" }, 1 << 20));
+        Assert.Equal(4096, policies.FloorOf(spec, TestPools.Gpu(0), 1 << 20));
+        Assert.Equal(512, policies.FloorOf(spec, TestPools.Gpu(4), 1 << 20));
+        Assert.Equal(8192, policies.FloorOf(spec with { Name = "other" }, TestPools.Gpu(0), 1 << 20));
         Assert.Single(policies.All);
     }
 

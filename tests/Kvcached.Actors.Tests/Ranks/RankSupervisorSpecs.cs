@@ -59,6 +59,24 @@ public sealed class RankSupervisorSpecs : TestKit
     }
 
     [Fact]
+    public void Drained_rank_should_say_so_at_once_and_its_next_mapper_too()
+    {
+        var first = _coordinator.ExpectMsg<RankProtocol.RegisterRank>().Mapper;
+        first.Tell(new RankProtocol.SetDraining(Fifth, true), _coordinator);
+        Assert.True(_coordinator.ExpectMsg<RankProtocol.RegisterRank>().IsDraining);
+        Fail(first);
+        Clock.Advance(TimeSpan.FromMilliseconds(50));
+        var again = _coordinator.ExpectMsg<RankProtocol.RegisterRank>();
+        Assert.True(again.IsDraining);
+
+        again.Mapper.Tell(new RankProtocol.ReportRank(Fifth), _coordinator);
+        _coordinator.ExpectMsg<RankProtocol.RankReported>();
+        again.Mapper.Tell(new RankProtocol.SetDraining(new Core.Ids.Epoch(4, 1), false), _coordinator);
+        Assert.Equal(Fifth, _coordinator.ExpectMsg<RankProtocol.EpochRefused>().Current);
+        Assert.True(_rig.State.IsDraining);
+    }
+
+    [Fact]
     public void Supervisor_should_start_a_mapper_that_failed_after_a_growing_pause_and_make_the_new_one_known()
     {
         var first = _coordinator.ExpectMsg<RankProtocol.RegisterRank>().Mapper;
@@ -68,7 +86,7 @@ public sealed class RankSupervisorSpecs : TestKit
         Assert.NotEqual(first, second);
 
         Fail(second);
-        Clock.Advance(TimeSpan.FromMilliseconds(99));
+        Clock.Advance(TimeSpan.FromMilliseconds(19));
         Barrier();
         Assert.False(_coordinator.HasMessages);
         Clock.Advance(TimeSpan.FromMilliseconds(1));

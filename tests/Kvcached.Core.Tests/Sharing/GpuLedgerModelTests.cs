@@ -8,13 +8,14 @@ public sealed class GpuLedgerModelTests
 {
     [Fact]
     public void AnyHistory_LimitsFloorsAndCapacityHold() =>
-        Gen.Select(Gen.Int[0, 11], Gen.Int[0, 4], Gen.Long[-2, 60], Gen.Long[0, 60]).Array[1, 120].Sample(history =>
+        Gen.Select(Gen.Int[0, 12], Gen.Int[0, 4], Gen.Long[-2, 60], Gen.Long[0, 60]).Array[1, 120].Sample(history =>
         {
             var ledger = new GpuLedger(GpuId.Parse("GPU-a"), 110, 10);
             foreach (var (kind, poolIndex, bytes, other) in history)
             {
                 var pool = new PoolId(poolIndex + 1);
                 var before = ledger.Entries.ToArray();
+                var (roomBytes, claimed) = (ledger.RoomBytes, before.Sum(account => account.ClaimedBytes));
                 var (available, isKnown) = (ledger.AvailableBytes(pool), ledger.TryFind(pool, out var entry));
                 var (isDone, refusal) = Play(ledger, kind, pool, bytes, other);
                 Assert.Equal(isDone, refusal is null);
@@ -31,6 +32,9 @@ public sealed class GpuLedgerModelTests
                 Assert.Null(ledger.FindImbalance());
                 Assert.False(ledger.IsOvercommitted);
                 Assert.True(ledger.HeldBytes <= ledger.LendableBytes);
+
+                // Nothing that was promised or lent goes beyond the room that others leave.
+                Assert.True(ledger.Entries.Sum(account => account.ClaimedBytes) <= Math.Max(claimed, roomBytes));
                 foreach (var now in ledger.Entries)
                 {
                     // Above its limit only by lowering it; and others' acts change nothing of it.
@@ -60,6 +64,9 @@ public sealed class GpuLedgerModelTests
             case 8: return (other % 2 == 0 ? ledger.TryQuarantine(pool, bytes, out refusal) : ledger.TryQuarantineReserved(pool, bytes, out refusal), refusal);
             case 9: return (ledger.TryUnquarantine(pool, bytes, out refusal), refusal);
             case 10: return (other % 2 == 0 ? ledger.TryChange(pool, bytes + other, other / 2, 1, out refusal) : ledger.TryRemove(pool, out refusal), refusal);
+            case 12:
+                ledger.SetRoom(other % 3 == 0 ? long.MaxValue : 2 * other);
+                return (true, (refusal = null));
             default:
                 if (other % 2 == 0)
                 {

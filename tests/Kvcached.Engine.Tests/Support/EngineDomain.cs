@@ -38,7 +38,34 @@ internal sealed class EngineDomain : IAsyncDisposable
         await Hosts[index].WaitForExitAsync();
     }
 
-    /// <summary>Starts a host again that was killed, where it was.</summary>
+    /// <summary>Stops a host as a supervisor does; its engines' processes live on.</summary>
+    public async Task StopHostAsync(int index)
+    {
+        Hosts[index].Terminate();
+        Assert.Equal(0, await Hosts[index].WaitForExitAsync());
+    }
+
+    /// <summary>Has a host's GPU drained, and returns once nothing is under way there.</summary>
+    public async Task<DrainView> DrainAsync(int index)
+    {
+        var waited = System.Diagnostics.Stopwatch.StartNew();
+        while (true)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, $"/gpus/{Hosts[index].Ready.Gpu}/drain");
+            request.Headers.Authorization = new("Bearer", (await File.ReadAllTextAsync(Hosts[index].Ready.TokenFile)).Trim());
+            using var response = await Hosts[index].Http.SendAsync(request);
+            var body = await response.Content.ReadAsStringAsync();
+            if (response.IsSuccessStatusCode && JsonSerializer.Deserialize(body, ManagementJsonContext.Default.DrainView) is { IsQuiet: true } drained)
+            {
+                return drained;
+            }
+
+            Assert.True(waited.Elapsed < HostLauncher.Patience, $"{Hosts[index].Ready.Gpu} was never drained: {body}");
+            await Task.Delay(50);
+        }
+    }
+
+    /// <summary>Starts a host again that was killed or stopped, where it was.</summary>
     /// <param name="index">Which.</param>
     /// <param name="seed">One that runs, to join; null = none does.</param>
     public async Task RestartHostAsync(int index, int? seed) => Hosts[index] = await StartHostAsync(

@@ -164,6 +164,26 @@ public sealed class PagePoolTests : IDisposable
     }
 
     [Fact]
+    public void KeepWithin_LessRoom_ReleasesWhatIsKeptAboveFloors_AndKeepsToIt()
+    {
+        var (floored, other) = (Open(1, floorPages: 6), Open(2));
+        floored.TryMap([Extent(0, 0)]);
+        floored.Unmap([Extent(0, 0)], keep: true);
+        other.TryMap([Extent(0, 0), Extent(1, 0)]);
+        other.Unmap([Extent(0, 0)], keep: true);
+
+        Assert.Equal(6 * Page, _pool.KeepWithin(6 * Page));
+        Assert.Equal((6 * Page, 6 * Page, 0), (SnapshotOf(floored).KeptBytes, SnapshotOf(other).MappedBytes, SnapshotOf(other).KeptBytes));
+
+        // Nothing mapped goes, and nothing is refused; but what comes back isn't kept beside what is created.
+        Assert.IsType<MapResult.Mapped>(other.TryMap([Extent(2, 0)]));
+        other.Unmap([Extent(1, 0)], keep: true);
+        Assert.IsType<MapResult.Mapped>(floored.TryMap([Extent(0, 0), Extent(1, 0)]));
+        Assert.Equal(0, SnapshotOf(other).KeptBytes);
+        Assert.Equal(0, _pool.KeepWithin(long.MaxValue));
+    }
+
+    [Fact]
     public void TryMap_NeedsWhatOthersKeep_TakesWhatIsIdleLongest()
     {
         var (first, second, third) = (Open(1), Open(2), Open(3));

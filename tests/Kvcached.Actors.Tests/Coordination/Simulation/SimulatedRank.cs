@@ -44,6 +44,12 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
     /// <summary>Pages that something else takes on this device, unknown to the coordinator.</summary>
     public long BytesTakenByOthers { get; set; }
 
+    /// <summary>How its device is shared with others, as it says.</summary>
+    public DeviceShare? Device { get; set; }
+
+    /// <summary>True while it was told that it is drained.</summary>
+    public bool IsDraining { get; private set; }
+
     public long MappedBytes => Pools.Values.Sum(p => p.Bytes(p.Mapped));
 
     public long QuarantinedBytes => Pools.Values.Sum(p => p.Bytes(p.Quarantined));
@@ -64,6 +70,8 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
         Gpu, Incarnation, Domain, ActorRefs.Nobody, CapacityBytes, TestPools.PageBytes, "host", "simulated", HighestEpoch)
     {
         IsRecovering = IsRecovering,
+        Device = Device,
+        IsDraining = IsDraining,
         Awaited = IsRecovering ? "the workers" : string.Empty,
     };
 
@@ -89,7 +97,7 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
     /// <summary>The next life of a host that was killed: it waits for the workers that keep its memory.</summary>
     public void Revive()
     {
-        IsDown = false;
+        IsDown = IsDraining = false;
         IsRecovering = Pools.Count > 0;
         Incarnation = new HostIncarnation(Incarnation.Value + 1);
     }
@@ -117,11 +125,17 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
     /// <summary>The host ends and another one starts: everything is gone.</summary>
     public void Restart()
     {
-        IsDown = IsRecovering = false;
+        IsDown = IsRecovering = IsDraining = false;
         Incarnation = new HostIncarnation(Incarnation.Value + 1);
         Pools.Clear();
         _cleared.Clear();
         HighestEpoch = default;
+    }
+
+    private RankProtocol.RegisterRank Drain(bool isDraining)
+    {
+        IsDraining = isDraining;
+        return Registration;
     }
 
     /// <summary>Its answer; null while it can't give any.</summary>
@@ -146,6 +160,7 @@ internal sealed partial class SimulatedRank(GpuId gpu, long capacityBytes)
             RankProtocol.ReportRank report => Report(report.Epoch),
             RankProtocol.OpenRankPool open => Open(open),
             RankProtocol.KeepPolicies keep => Keep(keep),
+            RankProtocol.SetDraining draining => Drain(draining.IsDraining),
             RankProtocol.CloseRankPool close => Close(close),
             RankProtocol.Decide { Decision: var d } => Pools.TryGetValue(d.Pool, out var pool)
                 ? Answer(d.Pool, pool.Replica.Epoch, d.Seq, null, Carry(pool, d))
