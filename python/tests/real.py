@@ -11,7 +11,7 @@ from tests import run
 from tests.support import ROOT
 
 PROGRAM = os.environ.get("KVCACHED_HOST") or os.path.join(ROOT, "src", "Host", "bin", "Release", "net10.0", "Kvcached.Host")
-MODULES = ["test_blocks", "test_cache", "test_ends", "test_forks", "test_parallel", "test_samples"]
+MODULES = ["test_blocks", "test_cache", "test_compat", "test_ends", "test_forks", "test_parallel", "test_samples"]
 
 
 def start(folder, number, seed):

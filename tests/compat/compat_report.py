@@ -10,6 +10,8 @@ from typing import Any, List
 from kvcached_client.compat import install
 
 NAME = "kvcached.vmm_ops"
+_LAYER = os.sep + os.path.join("kvcached_client", "compat") + os.sep
+_calls = 0
 _reports: List[Any] = []
 _owners: List[str] = []
 
@@ -23,10 +25,19 @@ def pytest_configure(config: Any) -> None:
 
 def pytest_runtest_setup(item: Any) -> None:
     _owners.append(_owner())
+    sys.setprofile(_count)
 
 
 def pytest_runtest_teardown(item: Any) -> None:
+    sys.setprofile(None)
     _owners.append(_owner())
+
+
+def _count(frame: Any, event: str, argument: Any) -> None:
+    """Counts calls of this package's modules by the thread that runs the tests."""
+    global _calls
+    if event == "call" and _LAYER in frame.f_code.co_filename and not frame.f_code.co_filename.endswith("activate.py"):
+        _calls += 1
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -46,6 +57,7 @@ def pytest_sessionfinish(session: Any) -> None:
         "failed": len(failed),
         "skipped": len(skipped),
         "vmm_ops": _summary(),
+        "calls": _calls,
         "tests": {report.nodeid: report.outcome for report in _reports if getattr(report, "when", "call") == "call" or report.outcome != "passed"},
         "reasons": [str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).strip() for report in skipped]
         + [getattr(report, "nodeid", "") + " failed" for report in failed],

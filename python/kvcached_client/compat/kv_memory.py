@@ -16,7 +16,7 @@ from ..devices import cuda_device_uuid
 from ..pool_facts import PoolOptions
 from ..session import Session
 from . import environment
-from .layout import BASE_PAGE_BYTES, KvLayout, RawTensor, layout_of
+from .layout import BASE_PAGE_BYTES, KvLayout, layout_of
 from .pages import PoolPages
 
 _DLPACK_SIGNED = 0
@@ -52,8 +52,11 @@ class KvMemory:
         # Opening waits for other ranks, which meanwhile ask whether the tensors are there.
         self._opening = threading.Lock()
 
-    def create(self, *, size: int, dtype_bytes: int, layers: int, buffers: int, group_id: int, is_unified: bool) -> List[Any]:
-        """Opens the group's pool if this is rank 0, attaches to it, and gives the raw tensors."""
+    def open(self, *, size: int, layers: int, buffers: int, group_id: int, is_unified: bool) -> KvGroup:
+        """Opens the group's pool if this is rank 0, and attaches to it. A group that is there already is given again.
+
+        :raises RuntimeError: It is there with another shape.
+        """
         layout = layout_of(
             size=size, page_bytes=self.page_bytes, layers=layers, buffers=buffers, is_contiguous=self.is_contiguous, is_unified=is_unified
         )
@@ -65,7 +68,7 @@ class KvMemory:
                     self._groups[group_id] = known
             elif known.layout != layout:
                 raise RuntimeError("group {0} has KV tensors of another shape already: {1}; wanted {2}".format(group_id, known.layout, layout))
-            return [_torch_tensor(tensor, dtype_bytes, known.arena.is_host_accessible, self.device) for tensor in known.layout.raw_tensors(known.arena)]
+            return known
 
     def group(self, group_id: int) -> Optional[KvGroup]:
         with self._lock:
@@ -147,24 +150,32 @@ def _limit_bytes(device: str, utilization: float) -> int:
     return int(torch.cuda.get_device_properties(torch.device(device)).total_memory * utilization)
 
 
-def _torch_tensor(raw: RawTensor, item_bytes: int, is_host_accessible: bool, device: str) -> Any:
-    """A flat tensor of whole numbers, as kvcached's native module gives."""
+def flat_tensors(group: KvGroup, item_bytes: int, device: str) -> List[Any]:
+    """PyTorch tensors of whole numbers of so many bytes over the raw tensors, as kvcached's native module gives them.
+
+    :raises ValueError: There is no such number.
+    """
     import torch
 
     if item_bytes not in (1, 2, 4, 8):
         raise ValueError("elements of {0} bytes can't be; 1, 2, 4 or 8".format(item_bytes))
+    is_on_gpu = not group.arena.is_host_accessible
     index = 0
-    if not is_host_accessible:
+    if is_on_gpu:
         torch.cuda.init()
         chosen = torch.device(device).index
         index = torch.cuda.current_device() if chosen is None else chosen
-    exporter = _dlpack.Exporter(
-        address=raw.address,
-        is_on_gpu=not is_host_accessible,
-        device_index=index,
-        code=_DLPACK_SIGNED,
-        item_bytes=item_bytes,
-        shape=[raw.byte_count // item_bytes],
-        strides=[1],
-    )
-    return torch.utils.dlpack.from_dlpack(exporter)
+    return [
+        torch.utils.dlpack.from_dlpack(
+            _dlpack.Exporter(
+                address=raw.address,
+                is_on_gpu=is_on_gpu,
+                device_index=index,
+                code=_DLPACK_SIGNED,
+                item_bytes=item_bytes,
+                shape=[raw.byte_count // item_bytes],
+                strides=[1],
+            )
+        )
+        for raw in group.layout.raw_tensors(group.arena)
+    ]

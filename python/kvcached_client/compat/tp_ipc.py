@@ -32,7 +32,9 @@ _place: Optional[Tuple[int, int]] = None
 
 
 def ipc_name() -> str:
-    """The name of this engine, as kvcached's Python side made it."""
+    """The name of this engine: the explicit one, or that which kvcached's Python side made."""
+    if os.environ.get("KVCACHED_IPC_NAME"):
+        return os.environ["KVCACHED_IPC_NAME"]
     from kvcached.utils import DEFAULT_IPC_NAME
 
     return str(DEFAULT_IPC_NAME)

@@ -11,7 +11,7 @@ from typing import Any, List, Optional, Sequence
 
 from . import environment, tp_ipc
 from .internal_page import InternalPage
-from .kv_memory import KvMemory, device_name
+from .kv_memory import KvMemory, device_name, flat_tensors
 from .page_allocator import PageAllocator
 from .pages import PoolPages
 
@@ -58,9 +58,8 @@ def create_kv_tensors(
     """
     if _memory is None:
         raise RuntimeError("init_kvcached() comes before create_kv_tensors()")
-    return _memory.create(
-        size=size, dtype_bytes=dtype_size, layers=num_layers, buffers=num_kv_buffers, group_id=group_id, is_unified=unified_pool
-    )
+    group = _memory.open(size=size, layers=num_layers, buffers=num_kv_buffers, group_id=group_id, is_unified=unified_pool)
+    return flat_tensors(group, dtype_size, _memory.device)
 
 
 def kv_tensors_created(group_id: int = 0) -> bool:
