@@ -122,12 +122,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     host.add_argument("--test-host", help="the program kvcached-test-host: two hosts on main memory")
     parser.add_argument("--memory", default="24GiB", help="what that host lends")
     parser.add_argument("--posix-ipc", help="folder with posix_ipc, built or as source")
+    parser.add_argument("--commit", help="commit of the source, where it is no git checkout")
     parser.add_argument("--json", help="where to write the results")
     parser.add_argument("--markdown", help="where to write the table")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds that a file may take")
     options = parser.parse_args(arguments)
 
     source = os.path.abspath(options.source)
+    if not options.commit and not os.path.isdir(os.path.join(source, ".git")):
+        parser.error("{0} is no git checkout: name its commit with --commit".format(source))
     lists = {name: listed for listed in ("cpu", "gpu", "integration") for name in manifest(source, listed)}
     names = [os.path.basename(name) for name in options.files] or [name for name, listed in lists.items() if listed != "integration" or name in NEEDS_NO_ENGINE]
     paths = [FOLDER, os.path.join(FOLDER, "site"), os.path.join(ROOT, "python"), source]
@@ -164,7 +167,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         if real_host is not None:
             real_host.terminate()
             real_host.wait(60)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode().strip()
+    commit = options.commit or subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"python": sys.version.split()[0], "commit": commit, "files": results}, file, indent=1)

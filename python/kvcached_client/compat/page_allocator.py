@@ -57,7 +57,9 @@ class PageAllocator:
         self._least_reserved = min(self._total, settings.min_reserved_pages)
         self._in_use: Set[int] = set()
         self._reserved: List[int] = []
+        # Pages that are being taken from the source, and how many of them are for the reserve.
         self._coming = 0
+        self._coming_to_reserve = 0
         self._changed = threading.Condition()
         self._source: Optional[PageSource] = None
         self._is_mapped_by_callback = False
@@ -83,7 +85,7 @@ class PageAllocator:
                 if len(self._in_use) + self._coming < self._total:
                     self._coming += 1
                     break
-                if self._total - len(self._in_use) <= 0 or not self._coming:
+                if not self._coming:
                     raise RuntimeError("No free pages left: all {0} are in use".format(self._total))
                 self._changed.wait()
             else:
@@ -129,11 +131,10 @@ class PageAllocator:
         """Sets how many pages there may be, from the bytes of one buffer of one layer. False, without any change, when more are in use."""
         with self._changed:
             pages = new_mem_size // self._page_bytes
-            if pages < len(self._in_use) + self._coming:
+            if pages < len(self._in_use) + self._coming - self._coming_to_reserve:
                 return False
-            surplus = max(0, len(self._in_use) + self._coming + len(self._reserved) - pages)
-            given, self._reserved = self._reserved[:surplus], self._reserved[surplus:]
             self._total, self._layer_bytes = pages, new_mem_size
+            given = self._drop_surplus()
             self._write_info()
             self._changed.notify_all()
         self._give(given)
@@ -172,7 +173,10 @@ class PageAllocator:
     def get_avail_physical_pages(self) -> int:
         """Pages that the pool is likely to grant besides the reserve; the reserve alone for a moment after a refusal."""
         source = self._find_source()
-        return min(source.available(), max(0, self._total - len(self._in_use) - len(self._reserved)))
+        with self._changed:
+            # What is on its way into the reserve is neither the source's any more nor in the reserve yet.
+            coming, room = self._coming_to_reserve, max(0, self._total - len(self._in_use) - len(self._reserved))
+        return min(source.available() + coming, room)
 
     def get_page_id(self, block_id: int, block_mem_size: int) -> int:
         return block_id * block_mem_size // self._page_bytes
@@ -275,7 +279,9 @@ class PageAllocator:
             if count <= 0:
                 return
             self._coming += count
+            self._coming_to_reserve += count
         pages: List[int] = []
+        given: List[int] = []
         try:
             if self._find_source().available() > 0:
                 pages = self._take(count)
@@ -284,9 +290,19 @@ class PageAllocator:
         finally:
             with self._changed:
                 self._coming -= count
+                self._coming_to_reserve -= count
                 self._reserved.extend(pages)
+                # The limit may have been lowered meanwhile.
+                given = self._drop_surplus()
                 self._write_info()
                 self._changed.notify_all()
+        self._give(given)
+
+    def _drop_surplus(self) -> List[int]:
+        """Takes out of the reserve what is above the limit, to be given back without the lock."""
+        surplus = max(0, len(self._in_use) + self._coming - self._coming_to_reserve + len(self._reserved) - self._total)
+        given, self._reserved = self._reserved[:surplus], self._reserved[surplus:]
+        return given
 
     def _watch(self) -> None:
         self._resize_target = self.check_and_get_resize_target(self._layer_bytes)

@@ -16,6 +16,8 @@ def manager(request, monkeypatch):
     tensors = vmm_ops.create_kv_tensors(2 * PAGES * PAGE_SIZE, 4, "cpu", LAYERS)
     manager = kv_cache_manager.KVCacheManager(PAGES * PAGE_SIZE // BLOCK_BYTES, TOKENS, CELL_BYTES, LAYERS, reserve_null_block=True)
     manager.is_contiguous, manager.tensors = request.param, tensors
+    # Until then the null block is not taken, and counts as available.
+    manager._wait_post_init()
     yield manager
     manager.page_allocator.stop_prealloc_thread()
     vmm_ops.shutdown_kvcached()
@@ -55,7 +57,6 @@ def test_all_blocks_can_be_had_and_none_more(manager):
 
 
 def test_limit_shrinks_and_grows(manager):
-    manager._wait_post_init()
     assert manager.set_memory_limit(PAGE_SIZE * 4 * LAYERS * 2, revision=1)["status"] == "applied"
     assert manager.page_allocator.get_num_total_pages() == 4
     assert manager.alloc(5 * PAGE_SIZE // BLOCK_BYTES) is None
