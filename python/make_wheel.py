@@ -43,6 +43,15 @@ def metadata(version):
     ).format(version, description)
 
 
+def package_files():
+    """Paths of the package's files, with those of the packages in it."""
+    found = []
+    for folder, _folders, names in os.walk(os.path.join(FOLDER, PACKAGE)):
+        inside = os.path.relpath(folder, FOLDER)
+        found.extend("{0}/{1}".format(inside, name) for name in names if name.endswith(".py") or name == "py.typed")
+    return sorted(found)
+
+
 def main():
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
@@ -51,13 +60,12 @@ def main():
     tag = "py3-none-manylinux_{0}_{1}_x86_64".format(*needed_glibc(library))
     info = "kvcached_client-{0}.dist-info".format(version)
     files = []
-    for folder, folders, names in os.walk(os.path.join(FOLDER, PACKAGE)):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(".py") or name == "py.typed":
-                path = os.path.join(folder, name)
-                with open(path, "rb") as source:
-                    files.append((os.path.relpath(path, FOLDER), source.read()))
+    for name in package_files():
+        with open(os.path.join(FOLDER, name), "rb") as source:
+            files.append((name, source.read()))
+    # Python runs this at each start: it imports the package only where the variable is set.
+    with open(os.path.join(FOLDER, "kvcached_client_compat.pth"), "rb") as source:
+        files.append(("kvcached_client_compat.pth", source.read()))
     with open(library, "rb") as source:
         files.append((PACKAGE + "/libkvcached.so", source.read()))
     with open(os.path.join(os.path.dirname(FOLDER), "LICENSE"), "rb") as source:

@@ -11,7 +11,9 @@ from tests import run
 from tests.support import ROOT
 
 PROGRAM = os.environ.get("KVCACHED_HOST") or os.path.join(ROOT, "src", "Host", "bin", "Release", "net10.0", "Kvcached.Host")
-MODULES = ["test_blocks", "test_cache", "test_ends", "test_forks", "test_parallel", "test_samples", "test_transformers_engine", "test_transformers_memory"]
+MODULES = [
+    "test_blocks", "test_cache", "test_compat", "test_ends", "test_forks", "test_parallel", "test_samples", "test_transformers_engine", "test_transformers_memory",
+]
 
 
 def start(folder, number, seed):

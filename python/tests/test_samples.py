@@ -2,10 +2,11 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from tests.host import HostTestCase, TestHost
-from tests.support import LIBRARY, PYTHON_FOLDER, ROOT
+from tests.support import LIBRARY, PYTHON_FOLDER, ROOT, find_compiler
 
 
 class SampleTests(HostTestCase):
@@ -40,6 +41,18 @@ class SampleTests(HostTestCase):
     def test_the_measurement_measures(self):
         output = self.run_program(("python", "bench", "alloc_free.py"), "--socket", self.host.sockets[0], "--repeats", "200", "--pages", "8")
         self.assertRegex(output, r"kvc_blocks_alloc \+ kvc_blocks_free of 16 +\d+ +\d+")
+
+    @unittest.skipUnless(find_compiler(), "needs a C compiler")
+    def test_cells_in_c_follow_the_highest_in_use_and_come_as_zeroes(self):
+        source, native = os.path.join(ROOT, "samples", "c"), os.path.dirname(LIBRARY)
+        files = [os.path.join(source, name) for name in ("main.c", "kv_cells.c")]
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "kv_cells")
+            options = ["-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", "-I", native, "-L", native, "-Wl,-rpath," + native]
+            subprocess.run([find_compiler(), *options, "-o", program, *files, "-lkvcached"], check=True)
+            done = subprocess.run([program, self.host.sockets[0], self.host.gpus[0]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        self.assertEqual(0, done.returncode, done.stdout.decode())
+        self.assertIn("all cells as they should be", done.stdout.decode())
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ public sealed class ExtentAllocator
 
     /// <summary>
     /// Hands out exactly <paramref name="pageCount"/> page ids as the fewest extents that alignment, free space and
-    /// <paramref name="maxOrder"/> allow, from the best fitting free runs, lowest first; or nothing.
+    /// <paramref name="maxOrder"/> allow, from the best fitting free runs, lowest first; or nothing. A group's first extent begins with page 0.
     /// </summary>
     /// <param name="pageCount">Page ids wanted, from 1; a multiple of 2^<paramref name="minOrder"/>.</param>
     /// <param name="maxOrder">Order of the largest extent wanted, 0 to <see cref="Extent.MaxOrder"/> (see <see cref="ExtentCap"/>).</param>
@@ -76,7 +76,7 @@ public sealed class ExtentAllocator
         {
             // The largest extent that fits is always in some smallest set: several smaller ones would have to stand in for it.
             var order = Math.Min(Math.Min(maxOrder, BitOperations.Log2((uint)left)), _free.LargestOrder);
-            if (order < minOrder || !_free.TryTake(order, out var first))
+            if (order < minOrder || !TryTake(order, out var first))
             {
                 UndoTaken();
                 return Refuse(ExtentRefusal.Fragmented);
@@ -99,6 +99,16 @@ public sealed class ExtentAllocator
         }
 
         return new ExtentAllocation(ExtentRefusal.None, [.. _taken], _free.Count, _free.LargestOrder);
+    }
+
+    /// <summary>
+    /// Takes a run; while the group has nothing, the one that begins with page 0: engines that reserve block 0 for padding find it in their first extent,
+    /// whatever the number of page ids is.
+    /// </summary>
+    private bool TryTake(int order, out int first)
+    {
+        first = 0;
+        return (_granted.PageCount == 0 && _taken.Count == 0 && _free.TryTakeAt(first, order)) || _free.TryTake(order, out first);
     }
 
     /// <summary>Takes one granted extent back; its page ids are free at once.</summary>

@@ -24,6 +24,18 @@ public sealed class ExtentAllocatorTests
         Assert.Equal([3, 2, 0], allocator.TryAllocate(13, 6).Extents.Select(extent => (int)extent.Order));
     }
 
+    [Theory]
+    [InlineData(6)]
+    [InlineData(1947)]
+    public void TryAllocate_NothingGranted_BeginsWithPage0ThoughASmallerRunFits(int virtualPageCount)
+    {
+        var allocator = Allocator(virtualPageCount);
+        var first = Only(allocator.TryAllocate(1, 0));
+        Assert.Equal(new PageId(0), first.First);
+        Assert.Equal(ExtentFault.None, allocator.Return(first));
+        Assert.Equal(new PageId(0), allocator.TryAllocate(2, 6).Extents[0].First);
+    }
+
     [Fact]
     public void TryAllocate_Fragmented_SmallerExtentsThenRefusedBelowTheSmallestOrder()
     {
