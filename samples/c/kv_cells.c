@@ -51,6 +51,16 @@ uint64_t kv_cells_address(const kv_cells *cells, int32_t layer, int32_t buffer, 
     return cells->base_address + (uint64_t)(tensor.offset_bytes + cell * cells->cell_bytes);
 }
 
+/* Memory of others and new memory comes as zeroes; what this pool gave back itself may come again as it was. A buffer type on a GPU uses cuMemsetD8Async here. */
+static void clear_page(const kv_cells *cells, int32_t page)
+{
+    for (int32_t index = 0; index < cells->layer_count * 2; index++) {
+        kvc_tensor tensor;
+        if (kvc_arena_tensor(cells->arena, index, &tensor) != KVC_OK) continue;
+        memset((void *)(uintptr_t)(cells->base_address + (uint64_t)(tensor.offset_bytes + page * tensor.block_stride_bytes)), 0, (size_t)tensor.block_bytes);
+    }
+}
+
 int32_t kv_cells_reserve(kv_cells *cells, int64_t cell_count)
 {
     int64_t wanted = pages_of(cells, cell_count);
@@ -69,6 +79,7 @@ int32_t kv_cells_reserve(kv_cells *cells, int64_t cell_count)
             kv_cells_release_beyond(cells, before * (cells->page_bytes / cells->cell_bytes));
             return status;
         }
+        if (cells->has_released) clear_page(cells, page);
         cells->used_pages++;
     }
     return KVC_OK;
@@ -84,6 +95,7 @@ int32_t kv_cells_release_beyond(kv_cells *cells, int64_t used_cell_count)
         int32_t status = kvc_blocks_free(cells->pool, 0, &page, 1, KVC_STEP_SYNC);
         if (status != KVC_OK) return status;
         cells->used_pages--;
+        cells->has_released = 1;
     }
     /* At once, not when it has been idle for a while: what is left mapped are then the lowest pages alone. */
     return kvc_pool_trim(cells->pool, 0, 0, WAIT_MS, &returned);

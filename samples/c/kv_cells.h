@@ -13,6 +13,7 @@ typedef struct kv_cells {
     int64_t page_bytes;
     int32_t layer_count;
     int32_t page_count;     /* a power of two, so that pages come in order */
+    int32_t has_released;   /* whether memory may come back that this pool wrote to */
     int32_t used_pages;     /* pages 0 to used_pages - 1 are mapped */
 } kv_cells;
 
@@ -22,7 +23,7 @@ int32_t kv_cells_open(kv_cells *cells, const char *socket_path, const char *devi
 /* Address of a cell; buffer 0 is keys, 1 values. The same for the whole life: graphs and views may keep it. */
 uint64_t kv_cells_address(const kv_cells *cells, int32_t layer, int32_t buffer, int64_t cell);
 
-/* Maps what the first cell_count cells need. Memory that comes reads as zeroes, so that nothing is to be cleared. All comes or the error says why not. */
+/* Maps what the first cell_count cells need. Memory that comes reads as zeroes; only what this pool gave back before is cleared as it comes. All comes or the error says why not. */
 int32_t kv_cells_reserve(kv_cells *cells, int64_t cell_count);
 
 /* Gives back what lies beyond the highest cell in use, after the work that was submitted so far. */

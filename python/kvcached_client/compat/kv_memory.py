@@ -7,12 +7,16 @@ import os
 import socket
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
 from .. import _dlpack
 from ..arena import Arena
 from ..devices import cuda_device_uuid
+from ..errors import BadSpecError
+from ..geometry import PoolSpec
+from ..pool import Pool
 from ..pool_facts import PoolOptions
 from ..session import Session
 from . import environment
@@ -20,6 +24,8 @@ from .layout import BASE_PAGE_BYTES, KvLayout, layout_of
 from .pages import PoolPages
 
 _DLPACK_SIGNED = 0
+_CLOSING_SECONDS = 15.0
+_RETRY_SECONDS = 0.02
 
 
 @dataclass
@@ -94,7 +100,7 @@ class KvMemory:
                 gpus = [device] + tp_ipc.devices_of_others(world_size(), stage)
                 session = Session(path, name, domain=settings.domain)
                 options = PoolOptions(grow_ahead=False, null_block=False)
-                pool = session.open_pool(layout.spec(name, gpus, _limit_bytes(self.device, settings.gpu_utilization)), options)
+                pool = _open_pool(session, layout.spec(name, gpus, _limit_bytes(self.device, settings.gpu_utilization)), options)
             arena = Arena(path, name, rank, device, guard=settings.guard)
         except BaseException:
             if session is not None:
@@ -139,6 +145,19 @@ def world_size() -> int:
         if interfaces is not None and getattr(interfaces, "_kvcached_initialized", False):
             return int(getattr(interfaces, "_world_size"))
     return 1
+
+
+def _open_pool(session: Session, spec: PoolSpec, options: PoolOptions) -> Pool:
+    """Opens a pool, waiting for one of that name to end: an engine that sets itself up anew has just closed it, and its ranks may still be unmapping."""
+    end = time.monotonic() + _CLOSING_SECONDS
+    pause = threading.Event()
+    while True:
+        try:
+            return session.open_pool(spec, options)
+        except BadSpecError as problem:
+            if problem.name != "KVC_REFUSED_NAME_IN_USE" or time.monotonic() >= end:
+                raise
+        pause.wait(_RETRY_SECONDS)
 
 
 def _limit_bytes(device: str, utilization: float) -> int:

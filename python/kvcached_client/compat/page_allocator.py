@@ -7,10 +7,11 @@ import threading
 import weakref
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
-from . import environment, tp_ipc
+from . import environment
 from .internal_page import InternalPage
 from .memory_info import MemoryInfo, segment_name
 from .pages import NumberedPages, PageSource
+from .page_source import find_source
 from .reserve_thread import PeriodicThread, ReserveThread
 
 _WATCH_SECONDS = 0.1
@@ -234,20 +235,9 @@ class PageAllocator:
         return self._source
 
     def _new_source(self) -> PageSource:
-        from . import vmm_ops
-
-        has_tensors = vmm_ops.kv_tensors_created(self._group_id)
-        if has_tensors and self._world_size == 1:
-            return vmm_ops.own_pages(self._group_id)
-        if has_tensors and not self._uses_worker_ipc:
-            raise RuntimeError(
-                "{0} ranks that each have a scheduler of their own can't share a pool through this layer; run SGLang with a tensor-parallel size of 1, or its plugin "
-                "kvcached_client.integrations.sglang".format(self._world_size)
-            )
-        if (self._world_size > 1 or self._uses_worker_ipc) and os.path.exists(tp_ipc.get_worker_socket_path(0, self._pp_rank)):
-            return tp_ipc.RemotePages(self._pp_rank, self._group_id)
-        self._is_mapped_by_callback = True
-        return NumberedPages(self._total)
+        source = find_source(self._group_id, self._world_size, self._pp_rank, self._uses_worker_ipc)
+        self._is_mapped_by_callback = source is None
+        return NumberedPages(self._total) if source is None else source
 
     def _take(self, count: int) -> List[int]:
         source = self._find_source()
