@@ -62,7 +62,7 @@ class GpuMemory:
         import torch
 
         self.torch, self.rank = torch, arena.rank
-        self.views = [(tensor, tensor.torch(torch.int64, (tensor.block_bytes // WORD_BYTES,))) for tensor in arena.tensors]
+        self.views = [(tensor, tensor.torch(torch.int32, (tensor.block_bytes // 4,)).view(torch.int64)) for tensor in arena.tensors]
 
     def _content(self, tensor, blocks):
         first = self.torch.tensor([first_word(seed, self.rank, tensor) for _, seed in blocks], device="cuda", dtype=self.torch.int64)

@@ -116,7 +116,7 @@ internal sealed partial class HostServer : IAsyncDisposable
         }
 
         // A host that none may talk to, since its certificate isn't of their authority, is ended by Akka.Remote before it has joined.
-        var isTurnedAway = joined != ClusterJoinOutcome.Up && isRemoved && !stopping.IsCancellationRequested;
+        var isTurnedAway = _options.Tls is not null && joined != ClusterJoinOutcome.Up && isRemoved && !stopping.IsCancellationRequested;
         return joined == ClusterJoinOutcome.TimedOut || isTurnedAway ? HostLifeEnd.NotJoined : isRemoved && !stopping.IsCancellationRequested ? HostLifeEnd.Removed : HostLifeEnd.Stopped;
     }
 
