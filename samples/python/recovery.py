@@ -99,6 +99,14 @@ class Run:
                 if not str(problem).startswith("Unavailable") or time.monotonic() > deadline:
                     raise AssertionError("{0}: {1}".format(what, problem)) from problem
 
+    def until_attached(self, rank, worker):
+        """The pages were granted from what is mapped already, which can be before the worker has found its new host."""
+        deadline = time.monotonic() + 60
+        while not worker.ask("attached?", None):
+            if time.monotonic() > deadline:
+                raise AssertionError("worker {0} isn't attached to its host's new life".format(rank))
+            time.sleep(0.01)
+
     def write(self, blocks):
         """Has all workers write into new blocks what no other block holds."""
         fresh = [(block, len(self.blocks) + n) for n, block in enumerate(blocks)]
@@ -133,7 +141,7 @@ class Run:
             reads, wrong = worker.ask("stop", None)
             if not reads or wrong:
                 raise AssertionError("{0}: worker {1} read {2} times, {3} blocks differed".format(what, rank, reads, wrong))
-            assert worker.ask("attached?", None)
+            self.until_attached(rank, worker)
             print("  worker {0} read on all the time, {1} times all blocks, nothing differed".format(rank, reads))
         self.write(fresh)
         self.check(what + " adopted what the workers held")
