@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
 from . import sequence, trace
 from .ours import OurEngine
@@ -46,8 +46,8 @@ def ready(pool: str, null_block: bool) -> int:
             time.sleep(0.05)
 
 
-def pages(pool: str, count: int, times: int, warm_up: int, one_by_one: bool = False) -> Dict[str, List[float]]:
-    return sequence.quietly(lambda: sequence.pages(_engines[pool], count, times, warm_up, one_by_one))
+def pages(pool: str, count: int, times: int, warm_up: int, one_by_one: bool = False, counted: Sequence[str] = ()) -> Dict[str, Any]:
+    return sequence.quietly(lambda: sequence.pages(_engines[pool], count, times, warm_up, one_by_one, counted))
 
 
 def blocks(pool: str, count: int, times: int, warm_up: int) -> Dict[str, List[float]]:

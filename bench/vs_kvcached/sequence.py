@@ -6,7 +6,7 @@ import gc
 import time
 from typing import Any, Callable, Dict, List, Sequence
 
-from . import trace
+from . import counts, trace
 from .figures import summary
 
 
@@ -35,23 +35,26 @@ class Engine:
         raise NotImplementedError
 
 
-def pages(engine: Engine, count: int, times: int, warm_up: int, one_by_one: bool = False) -> Dict[str, List[float]]:
-    """Times of growing by ``count`` page ids and of shrinking again, microseconds for all of them together."""
-    grown: List[float] = []
-    shrunk: List[float] = []
+def pages(engine: Engine, count: int, times: int, warm_up: int, one_by_one: bool = False, counted: Sequence[str] = ()) -> Dict[str, Any]:
+    """Times of growing by ``count`` page ids and of shrinking again, microseconds for all of them together.
+
+    :param counted: Files with the counts of all processes that may call the driver (:mod:`counts`); with them go the calls made in the timed parts.
+    """
+    taken: Dict[str, List[float]] = {"grow": [], "shrink": []}
+    calls: Dict[str, Any] = {"grow": {}, "shrink": {}}
     steps = [1] * count if one_by_one else [count]
+    counters = counts.Sum(counted)
     for index in range(warm_up + times):
-        before = time.perf_counter_ns()
-        for step in steps:
-            engine.grow(step)
-        between = time.perf_counter_ns()
-        for step in steps:
-            engine.shrink(step)
-        after = time.perf_counter_ns()
-        if index >= warm_up:
-            grown.append((between - before) / 1000)
-            shrunk.append((after - between) / 1000)
-    return {"grow": grown, "shrink": shrunk}
+        for name, act in (("grow", engine.grow), ("shrink", engine.shrink)):
+            counted_before = counters.read()
+            before = time.perf_counter_ns()
+            for step in steps:
+                act(step)
+            after = time.perf_counter_ns()
+            if index >= warm_up:
+                taken[name].append((after - before) / 1000)
+                counts.add(calls[name], counted_before, counters.read())
+    return {**taken, "calls": calls}
 
 
 def blocks(alloc: Callable[[int], List[int]], free: Callable[[Sequence[int]], None], count: int, times: int, warm_up: int) -> List[float]:
