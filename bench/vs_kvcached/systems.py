@@ -49,7 +49,14 @@ class Systems:
         for name in self._names:
             theirs.clean_up(name)
 
-    def child(self, role: str, name: str, environment: Dict[str, str]) -> Child:
+    def child(self, role: str, name: str, *environments: Dict[str, str]) -> Child:
+        """Starts a process with all these settings; libraries to preload are those of all of them."""
+        environment: Dict[str, str] = {}
+        for part in environments:
+            preloads = [e["LD_PRELOAD"] for e in (environment, part) if "LD_PRELOAD" in e]
+            environment.update(part)
+            if preloads:
+                environment["LD_PRELOAD"] = ":".join(preloads)
         child = Child(role, name, self._folder, environment)
         self._children.append(child)
         return child
@@ -79,7 +86,7 @@ class Systems:
         )
         with_hosts = self._seen()
         workers = [
-            self.child("ours_worker", "ours-worker-{0}".format(r), dict(self._our_environment, **self.only(r), **self._count("ours", "worker-{0}".format(r))))
+            self.child("ours_worker", "ours-worker-{0}".format(r), self._our_environment, self.only(r), self._count("ours", "worker-{0}".format(r)))
             for r in range(plan.ranks)
         ]
         if plan.is_on_gpu:
@@ -115,9 +122,7 @@ class Systems:
     def _start_their_workers(self, kind: str, environment: Dict[str, str], contiguous: bool) -> Optional[List[int]]:
         plan = self.plan
         workers = [
-            self.child(
-                "theirs_worker", "kvcached-{0}-worker-{1}".format(kind, r), dict(environment, **self.only(r), **self._count(kind, "{0}-{1}".format(kind, r)))
-            )
+            self.child("theirs_worker", "kvcached-{0}-worker-{1}".format(kind, r), environment, self.only(r), self._count(kind, "{0}-{1}".format(kind, r)))
             for r in range(plan.ranks)
         ]
         if plan.is_on_gpu:
@@ -140,7 +145,7 @@ class Systems:
             stacks = {"PYTHONFAULTHANDLER": "1"}
             if self._counting is not None:
                 stacks.update({"LD_PRELOAD": self._counting, "VS_STACKS": "1"})
-            scheduler = self.child("theirs_scheduler", name, dict(environment, **self.only(0), **stacks, **more))
+            scheduler = self.child("theirs_scheduler", name, environment, self.only(0), stacks, more)
             try:
                 scheduler.ask(
                     "open", 60, ranks=plan.ranks, layers=plan.layers, page_bytes=plan.page_bytes, block_bytes=plan.block_bytes,
