@@ -45,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=30, help="maps in each turn")
     parser.add_argument("--operations", type=int, default=0, help="operations of the trace; default: 100000, without a GPU 20000")
     parser.add_argument("--peak-pages", type=int, default=0, help="page ids of the trace's peak; default: 280 (35 GiB on each GPU), without a GPU 40")
-    parser.add_argument("--decay", type=float, default=1.0, metavar="SECONDS", help="after which unused pages go back")
+    parser.add_argument("--decay", type=float, default=0.25, metavar="SECONDS", help="after which unused pages go back")
     parser.add_argument("--kept-decay", type=float, default=2.0, metavar="SECONDS", help="after which hosts release what was unmapped")
     parser.add_argument("--limit", type=int, default=270, metavar="SECONDS", help="after which the run ends with what it has")
     arguments = parser.parse_args()

@@ -126,8 +126,9 @@ def play(engine: Engine, made: Sequence[int], per_step: int, step_seconds: float
 def after_the_peak(engine: Engine, peak_blocks: int, keep: int, decay_seconds: float) -> Dict[str, Any]:
     """Takes blocks up to the peak, frees all but ``keep`` scattered ones, and watches the whole free pages return.
 
-    They have the decay time, and a tenth more for timers.
+    They have the decay time, and a tenth more or 150 ms for timers.
     """
+    allowed = decay_seconds + max(0.15, decay_seconds / 10)
     found: List[int] = []
     while len(found) < peak_blocks:
         found += engine.alloc(min(16, peak_blocks - len(found)))
@@ -142,9 +143,9 @@ def after_the_peak(engine: Engine, peak_blocks: int, keep: int, decay_seconds: f
     while True:
         passed = time.monotonic() - started
         samples.append([round(passed, 2), engine.held_pages()])
-        if passed >= decay_seconds * 1.1:
+        if passed >= allowed:
             break
-        time.sleep(min(0.25, max(0.01, decay_seconds * 1.1 - passed)))
+        time.sleep(min(0.25, max(0.01, allowed - passed)))
     held = engine.held_pages()
     free_whole = max(1, peak_pages - pages_in_use)
     for first in range(0, len(kept), 16):
