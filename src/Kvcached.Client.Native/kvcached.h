@@ -191,7 +191,8 @@ typedef struct kvc_pool_options {
     int32_t no_growing_ahead;       /* 1: pages come only by kvc_pool_grow and kvc_blocks_alloc_or_grow */
     int32_t growth_horizon_ms;      /* blocks are kept free for the measured growth of this long; default 500 */
     int32_t minimum_free_blocks;    /* kept free of each group once it was used; default 0 */
-    int32_t max_growth_pages;       /* most pages asked for ahead of need at once; default 256 */
+    int32_t max_growth_pages;       /* most pages asked for ahead of need at once; default 256, and never more than
+                                       make a mapping of 128 MiB, or one page where that is larger */
     int32_t warm_decay_ms;          /* unused extents go back after this long; -1 = never; default 5000 */
     int32_t warm_pages_to_keep;     /* of each group, left mapped by decay; default 0 */
     int32_t no_evicting_to_allocate; /* 1: kvc_blocks_alloc leaves cached blocks alone */

@@ -169,6 +169,7 @@ internal sealed class MapperWork
                 _workers.Unmap(pool, seat, command);
             }
 
+            _workers.AskBack();
             return Collect(seat);
         }
 
@@ -192,6 +193,7 @@ internal sealed class MapperWork
                 break;
         }
 
+        _workers.AskBack();
         return _replies.Decided(decision.Pool, replica.Epoch, decision.Seq, replica.LastSeq, answer, microseconds);
 
         ReplicaAnswer Timed(ReplicaAnswer taken, double spent)
@@ -225,6 +227,7 @@ internal sealed class MapperWork
         if (pool.Seat is { } seat)
         {
             _workers.Install(pool, seat, install, unmap, map);
+            _workers.AskBack();
             return Collect(seat);
         }
 
@@ -240,6 +243,9 @@ internal sealed class MapperWork
 
     /// <summary>Something about a worker. Returns the pool whose waiting command it may have settled; null when none.</summary>
     public RankPoolState? Hear(WorkerEvent news) => _workers.Hear(news);
+
+    /// <inheritdoc cref="WorkerWork.Revive"/>
+    public ImmutableArray<RankPoolState> Revive() => _workers.Revive();
 
     /// <summary>The command that waits for the pool's worker has waited too long, if it still waits.</summary>
     public RankPoolState? Expire(PoolId id, WorkerWait wait)
@@ -275,6 +281,7 @@ internal sealed class MapperWork
         _state.Pages.TrimKept();
         FollowFloors();
         _state.Pages.RefillFloors();
+        _workers.AskBack();
         foreach (var pool in _state.Pools.Values.Where(p => !p.Memory.QuarantinedExtents.IsEmpty))
         {
             var cleared = pool.Memory.RetryQuarantined().Recovered;
@@ -291,7 +298,11 @@ internal sealed class MapperWork
     }
 
     /// <summary>Gives back what is only kept, as far as others on the device want room.</summary>
-    public void GiveWay() => _state.Pages.KeepWithin(_state.Device?.RoomBytes ?? long.MaxValue);
+    public void GiveWay()
+    {
+        _state.Pages.KeepWithin(_state.Device?.RoomBytes ?? long.MaxValue);
+        _workers.AskBack();
+    }
 
     private long FloorOf(PoolSpec spec) => _state.Policies.FloorOf(spec, _state.Pages.Gpu, _state.Pages.CapacityBytes);
 

@@ -163,6 +163,10 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
                 var pool = _work.Hear(news!);
                 _state.Workers.Done();
                 GoOnAfter(pool);
+                foreach (var waiting in _work.Revive())
+                {
+                    GoOnAfter(waiting);
+                }
             }
         }
 

@@ -28,6 +28,7 @@ internal static class RankRefusals
             $"{gpu}: {ByteSize.Format(facts.RequestedBytes)} wanted, {ByteSize.Format(facts.AvailableBytes)} available of {ByteSize.Format(facts.CapacityBytes)} lent"
             + (facts.IsDeviceShort ? "; the device has no more, something else uses it." : "."),
             facts.RequestedBytes, facts.AvailableBytes),
+        MapResult.AwaitsWorkers => new Refusal(RefusalReason.Busy, $"{gpu}: the memory is on its way back from workers that kept it imported. Try again."),
         MapResult.DriverFailed failed => new Refusal(RefusalReason.DriverFailed, failed.Text),
         MapResult.Refused { Reason: MapRefusal.DescriptorsExhausted } refused => new Refusal(RefusalReason.Busy, refused.Text),
         MapResult.Refused refused => new Refusal(RefusalReason.StaleExtent, refused.Text),

@@ -48,6 +48,12 @@ public sealed class RankState(PagePool pages)
     /// <summary>While the rank finds out what workers have kept of it since its host was killed; null when there is nothing to find out.</summary>
     internal RankRecovery? Recovery { get; private set; }
 
+    /// <summary>
+    /// Whether workers keep memory imported that their pool keeps, so that it maps again faster. On a GPU; in main memory an import is one more descriptor, and
+    /// costs next to nothing.
+    /// </summary>
+    internal bool KeepsImports { get; set; } = pages.Backend == "cuda";
+
     /// <summary>For people: which workers are waited for before the rank does anything; null when it does. Read from any thread.</summary>
     public string? Awaited => Volatile.Read(ref _awaited);
 

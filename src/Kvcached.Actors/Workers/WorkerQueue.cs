@@ -86,7 +86,7 @@ internal sealed class WorkerQueue(int maxDescriptors = WorkerQueue.MaxDescriptor
 
     /// <summary>Ticket of the last operation, sent or waiting, that unmaps the extent; 0 = none.</summary>
     public long FindUnmap(Extent extent) => _sent.Concat(_waiting)
-        .LastOrDefault(o => o.Kind == WorkerOperationKind.Unmap && o.Extents.Any(e => e.Extent == extent))?.Ticket ?? 0;
+        .LastOrDefault(o => o.Kind is WorkerOperationKind.Unmap or WorkerOperationKind.Retire && o.Extents.Any(e => e.Extent == extent))?.Ticket ?? 0;
 
     /// <summary>The connection is gone: nothing is owed any more, and numbers begin anew with the next one.</summary>
     public void Reset()
@@ -122,5 +122,8 @@ internal sealed record WorkerOperation(
     public bool IsPartOfTable { get; init; }
 
     public bool NeedsDescriptors(int index) =>
-        Kind != WorkerOperationKind.Unmap && (IsDescriptorsHeld.IsEmpty || !IsDescriptorsHeld[index]);
+        MapsSomething && (IsDescriptorsHeld.IsEmpty || !IsDescriptorsHeld[index]);
+
+    /// <summary>True when the worker may hold its extents from the moment it is sent.</summary>
+    public bool MapsSomething => Kind is WorkerOperationKind.Map or WorkerOperationKind.Install;
 }

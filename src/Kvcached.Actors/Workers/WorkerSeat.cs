@@ -112,6 +112,9 @@ internal sealed class WorkerWait(RankProtocol.ICommand command)
     /// <summary>The operation whose answer settles it; 0 = none, another event does.</summary>
     public long Ticket { get; set; }
 
+    /// <summary>True while it waits for workers, its own or others, to let go of memory that they kept imported.</summary>
+    public bool IsAwaitingMemory { get; set; }
+
     /// <summary>Its answer, once it is settled.</summary>
     public RankProtocol.IReply? Reply { get; set; }
 

@@ -40,6 +40,9 @@ internal sealed partial class WorkerWork
 
         // What it doesn't name it may still have half unmapped: that is known when it has taken its table in.
         var isNew = seat.Worker != request.Worker;
+
+        // A worker keeps no imports beyond its connection.
+        FreeImports(pool);
         seat.Attach(connection, request.Worker);
         if (isNew && state.RecordHolders() is { } problem)
         {

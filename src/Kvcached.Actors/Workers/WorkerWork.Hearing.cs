@@ -91,16 +91,19 @@ internal sealed partial class WorkerWork
             case WorkerOperationKind.Map when isAwaited && !operation.IsPartOfTable && seat.Wait!.Command is RankProtocol.Decide { Decision: var decision }:
                 Settle(pool, seat, IsTakenIn(pool, decision) ? pool.Replica.AnswerOf(decision.Seq) : pool.Replica.Mapped(decision, done.Digest), done.DriverMicroseconds);
                 break;
-            case WorkerOperationKind.Unmap:
+            case WorkerOperationKind.Unmap or WorkerOperationKind.Retire:
                 // What was stuck before is not free because it is named again.
                 seat.Stuck.UnionWith(stuck);
                 pool.Memory.Quarantine(extents.AsSpan());
-                LetGo(pool, seat, [.. extents.Where(e => !seat.Stuck.Contains(e))]);
+                LetGo(pool, seat, [.. extents.Where(e => !seat.Stuck.Contains(e))], isImported: operation.Kind == WorkerOperationKind.Retire);
                 if (isAwaited)
                 {
                     SettleUnmap(pool, seat, done.Digest, done.DriverMicroseconds);
                 }
 
+                break;
+            case WorkerOperationKind.LetGo:
+                LetGoOfImports(pool, operation, done);
                 break;
             case WorkerOperationKind.Install:
                 seat.Stuck.UnionWith(stuck);
@@ -123,7 +126,11 @@ internal sealed partial class WorkerWork
     /// The worker doesn't hold these any more: what waits in quarantine for that is free. What is still in the table stays; its memory outlives the
     /// worker.
     /// </summary>
-    private void LetGo(RankPoolState pool, WorkerSeat seat, ImmutableArray<Extent> extents)
+    /// <param name="pool">The pool.</param>
+    /// <param name="seat">Its worker's place.</param>
+    /// <param name="extents">What isn't mapped there any more.</param>
+    /// <param name="isImported">Whether the worker keeps their memory imported.</param>
+    private void LetGo(RankPoolState pool, WorkerSeat seat, ImmutableArray<Extent> extents, bool isImported = false)
     {
         foreach (var extent in extents)
         {
@@ -138,7 +145,7 @@ internal sealed partial class WorkerWork
         }
 
         var awaited = seat.Wait is { Reply: null } wait ? wait.Extents : [];
-        ImmutableArray<Extent> freed = [.. pool.Memory.Unmap(waiting.AsSpan(), keep: !seat.IsClosing).Unmapped.Where(e => !awaited.Contains(e))];
+        ImmutableArray<Extent> freed = [.. pool.Memory.Unmap(waiting.AsSpan(), keep: !seat.IsClosing, isImported).Unmapped.Where(e => !awaited.Contains(e))];
         if (!freed.IsEmpty)
         {
             state.Cleared.Add(new ClearedExtents(pool.Replica.Pool, freed, ClearedExtents.TimesToTellAtFirst));
@@ -185,6 +192,7 @@ internal sealed partial class WorkerWork
 
         Lose(pool, seat);
         LetGo(pool, seat, held);
+        FreeImports(pool);
         seat.Leave();
 
         // A name too many costs the next life of this host a wait at most.

@@ -39,7 +39,7 @@ internal sealed partial class WorkerWork
     /// <summary>The pool is closed once its worker can't write to any of it.</summary>
     private void FinishClosing(RankPoolState pool, WorkerSeat seat)
     {
-        if (seat.Wait is not { Command: RankProtocol.CloseRankPool close, Reply: null } wait || seat.Held.Count > 0)
+        if (seat.Wait is not { Command: RankProtocol.CloseRankPool close, Reply: null } wait || seat.Held.Count > 0 || pool.Memory.HasImports)
         {
             return;
         }

@@ -22,15 +22,26 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
 {
     public void Map(RankPoolState pool, WorkerSeat seat, RankProtocol.Decide command)
     {
-        var decision = command.Decision;
-        var wait = seat.Wait = new WorkerWait(command);
+        seat.Wait = new WorkerWait(command);
         if (!seat.IsCaughtUp)
         {
             SettleMap(pool, seat, NotAttached(pool));
             return;
         }
 
-        if (pool.Memory.TryMap(decision.Extents.AsSpan()) is var result and not MapResult.Mapped)
+        TryMap(pool, seat, seat.Wait, command.Decision);
+    }
+
+    private void TryMap(RankPoolState pool, WorkerSeat seat, WorkerWait wait, Decision decision)
+    {
+        var result = pool.Memory.TryMap(decision.Extents.AsSpan());
+        wait.IsAwaitingMemory = result is MapResult.AwaitsWorkers;
+        if (wait.IsAwaitingMemory)
+        {
+            return;
+        }
+
+        if (result is not MapResult.Mapped)
         {
             SettleMap(pool, seat, RankRefusals.Of(result, state.Pages.Gpu));
             return;
@@ -54,7 +65,8 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
             return;
         }
 
-        wait.Ticket = EnqueueUnmap(seat, held, decision.Epoch, decision.Seq, decision.Fence);
+        var kind = state.KeepsImports && !seat.IsClosing ? WorkerOperationKind.Retire : WorkerOperationKind.Unmap;
+        wait.Ticket = EnqueueUnmap(seat, held, kind, decision.Epoch, decision.Seq, decision.Fence);
         Pump(pool, seat);
     }
 
@@ -108,11 +120,17 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
             case { Reply: not null } or null:
                 break;
             case { Command: RankProtocol.Decide { Decision: { Kind: DecisionKind.Map } map } } wait:
+                if (wait.IsAwaitingMemory)
+                {
+                    SettleMap(pool, seat, RankRefusals.Of(new MapResult.AwaitsWorkers(), state.Pages.Gpu));
+                    break;
+                }
+
                 var isSent = !seat.Queue.TryCancel(wait.Ticket);
                 if (isSent)
                 {
                     // Nobody was told of them, so that no step uses them.
-                    EnqueueUnmap(seat, wait.Extents, map.Epoch, map.Seq, EngineStep.None);
+                    EnqueueUnmap(seat, wait.Extents, WorkerOperationKind.Unmap, map.Epoch, map.Seq, EngineStep.None);
                 }
 
                 SettleMap(pool, seat, new Refusal(RefusalReason.DeadlineExceeded, $"The worker of {pool.Replica.Pool} on {state.Pages.Gpu} didn't map {wait.Extents.Length} extents in time."));
@@ -144,7 +162,8 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
     private static int DescriptorsOf(RankPoolState pool, ImmutableArray<Extent> extents) => extents.Sum(e => pool.Memory.Layout.UnitsOf(e.Group).Length);
 
     /// <summary>Has the worker unmap what no operation unmaps yet; the ticket of the last operation that does.</summary>
-    private static long EnqueueUnmap(WorkerSeat seat, ImmutableArray<Extent> extents, Epoch epoch, long seq, EngineStep fence)
+    private static long EnqueueUnmap(
+        WorkerSeat seat, ImmutableArray<Extent> extents, WorkerOperationKind kind, Epoch epoch, long seq, EngineStep fence)
     {
         var last = 0L;
         var missing = ImmutableArray.CreateBuilder<LentExtent>();
@@ -158,7 +177,7 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
             }
         }
 
-        return missing.Count == 0 ? last : seat.Queue.Add(new WorkerOperation(WorkerOperationKind.Unmap, epoch, seq, fence, missing.ToImmutable(), [], 0));
+        return missing.Count == 0 ? last : seat.Queue.Add(new WorkerOperation(kind, epoch, seq, fence, missing.ToImmutable(), [], 0));
     }
 
     /// <summary>Sends what may go now.</summary>
@@ -178,8 +197,9 @@ internal sealed partial class WorkerWork(RankState state, RankReplies replies)
                 next.Replaced = [.. seat.Held.Keys.Where(e => !listed.Contains(e))];
             }
 
-            if (next.Kind != WorkerOperationKind.Unmap)
+            if (next.MapsSomething)
             {
+                pool.Memory.Lent([.. next.Extents.Select(e => e.Extent)]);
                 foreach (var lent in next.Extents)
                 {
                     seat.Held[lent.Extent] = lent.Identity;

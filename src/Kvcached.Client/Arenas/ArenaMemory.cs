@@ -24,6 +24,7 @@ internal sealed class ArenaMemory
     public ArenaMemory(IVirtualMemory memory, PoolGeometry geometry, int rank, ArenaGuard guard = ArenaGuard.None)
     {
         _memory = memory;
+        Imports = new KeptImports(memory);
         Layout = ArenaLayout.Create(geometry, rank);
         _table = new PageTable(geometry.VirtualPageCounts);
         if (guard == ArenaGuard.Zero && memory.TryReserveReadable(Layout.ByteCount, out var readable))
@@ -49,6 +50,9 @@ internal sealed class ArenaMemory
     public ArenaLayout Layout { get; }
 
     public nint BaseAddress { get; }
+
+    /// <summary>What is imported and not mapped.</summary>
+    public KeptImports Imports { get; }
 
     public LayoutDigest Digest => _table.Digest;
 
@@ -76,6 +80,7 @@ internal sealed class ArenaMemory
         if (FindFault(extents, descriptors.Length) is { } fault)
         {
             Lines.SocketLine.Discard(descriptors);
+            ForgetImportsOf(extents);
             return fault;
         }
 
@@ -88,13 +93,14 @@ internal sealed class ArenaMemory
                 var units = Layout.UnitsOf(lent.Extent.Group).Length;
                 var mapped = new MappedMemory(_memory, Layout, BaseAddress, lent, _guard);
                 done.Add(mapped);
-                mapped.Map(descriptors.AsSpan(next, units));
+                mapped.Map(descriptors.AsSpan(next, units), Imports.Take(lent));
                 next += units;
             }
         }
         catch (VirtualMemoryException failure)
         {
             Lines.SocketLine.Discard(descriptors);
+            ForgetImportsOf(extents);
             for (var i = done.Count - 1; i >= 0; i--)
             {
                 if (!done[i].TryLetGo())
@@ -114,6 +120,15 @@ internal sealed class ArenaMemory
         }
 
         return null;
+    }
+
+    /// <summary>A refused map leaves nothing behind, nor what was there before it.</summary>
+    public void ForgetImportsOf(IEnumerable<LentExtent> extents)
+    {
+        foreach (var lent in extents)
+        {
+            Imports.TryLetGo(lent);
+        }
     }
 
     /// <summary>Takes an extent out of the table, so that it counts as unmapped; it stays mapped until it is let go of. Null when it isn't there as this very memory.</summary>

@@ -60,6 +60,9 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     {
         /// <summary>The host was told that it isn't gone yet, and waits to hear that it is.</summary>
         public bool IsNamed { get; init; }
+
+        /// <summary>It is to stay imported, for as long as the host waits for it to be unmapped.</summary>
+        public bool IsRetiring { get; init; }
     }
 
     public Epoch HighestEpoch { get; private set; }
@@ -73,7 +76,8 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
     public int LeavingCount => _leaving.Count;
 
-    public int StuckCount => _stuck.Count;
+    /// <summary>What the driver keeps: mappings, and imports of nothing mapped.</summary>
+    public int StuckCount => _stuck.Count + memory.Imports.RefusedCount;
 
     /// <summary>Everything that is mapped in the process and whole, also what is leaving: a host that takes the worker back must know of it.</summary>
     public ImmutableArray<MappedMemory> Held => [.. memory.Mapped, .. _leaving.Select(l => l.Memory).Where(m => m.IsWhole)];
@@ -87,13 +91,15 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     /// <summary>Takes an operation in. The descriptors are taken over.</summary>
     public void Receive(Operate operate, ImmutableArray<SafeFileHandle> descriptors)
     {
+        // What a host wants back of its own memory is no decision, and follows no epoch.
+        var isDecided = operate.Kind != WorkerOperationKind.LetGo;
         var refusal = operate.Operation != _lastOperation + 1
             ? new Refusal(RefusalReason.InvalidMessage, $"Operation {operate.Operation} came after {_lastOperation}.")
-            : operate.Epoch < HighestEpoch
+            : operate.Epoch < HighestEpoch && isDecided
                 ? new Refusal(RefusalReason.StaleEpoch, $"The worker follows {HighestEpoch}; {operate.Epoch} is over.")
                 : null;
         _lastOperation = Math.Max(_lastOperation, operate.Operation);
-        HighestEpoch = refusal is null ? operate.Epoch : HighestEpoch;
+        HighestEpoch = refusal is null && isDecided ? operate.Epoch : HighestEpoch;
         foreach (var lent in operate.Extents)
         {
             HighestGeneration = Math.Max(HighestGeneration, lent.Extent.Generation);
@@ -123,6 +129,9 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
         _orders.Clear();
         _lastOperation = 0;
+
+        // The next host knows nothing of it.
+        memory.Imports.LetGoOfAll();
         for (var i = 0; i < _leaving.Count; i++)
         {
             _leaving[i] = _leaving[i] with { Farewell = null, IsNamed = false };
@@ -158,6 +167,7 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     /// <summary>Tries again to let go of what the driver kept.</summary>
     public void RetryStuck()
     {
+        memory.Imports.RetryRefused();
         var released = _stuck.FindAll(stuck => stuck.TryLetGo());
         if (released.Count > 0)
         {
@@ -170,7 +180,8 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     private bool TryCarryOut(Order order) => order.Refusal is { } refusal ? Refuse(order, refusal) : order.Operate.Kind switch
     {
         WorkerOperationKind.Map => TryMap(order),
-        WorkerOperationKind.Unmap => Unmap(order),
+        WorkerOperationKind.Unmap or WorkerOperationKind.Retire => Unmap(order),
+        WorkerOperationKind.LetGo => LetGo(order),
         WorkerOperationKind.Install => TryInstall(order),
         _ => Refuse(order, new Refusal(RefusalReason.NotSupported, $"There is no operation of kind {(int)order.Operate.Kind}.")),
     };
@@ -210,7 +221,10 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
         }
 
         var point = PointFor(order.Operate.Fence);
-        _leaving.AddRange(departing.Select(m => new Leaving(m, order.Operate.Fence, point, farewell)));
+        _leaving.AddRange(departing.Select(m => new Leaving(m, order.Operate.Fence, point, farewell)
+        {
+            IsRetiring = order.Operate.Kind == WorkerOperationKind.Retire,
+        }));
         Release();
         return true;
     }
@@ -232,7 +246,7 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
 
             _leaving.RemoveAt(i--);
             leaving.Farewell?.Driver.Start();
-            var isGone = leaving.Memory.TryLetGo();
+            var isGone = TryLetGo(leaving);
             leaving.Farewell?.Driver.Stop();
             if (!isGone)
             {
@@ -262,6 +276,11 @@ internal sealed partial class ArenaWork(ArenaMemory memory, StepTracker steps, S
     private bool Refuse(Order order, Refusal refusal)
     {
         Lines.SocketLine.Discard(order.Descriptors);
+        if (order.Operate.Kind == WorkerOperationKind.Map)
+        {
+            memory.ForgetImportsOf(order.Operate.Extents);
+        }
+
         Answer(order.Operate.Operation, refusal, memory.Digest, [], order.Driver.Elapsed);
         return true;
     }

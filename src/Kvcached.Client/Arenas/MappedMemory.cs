@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Paging;
 using Kvcached.Core.Workers;
@@ -51,10 +52,17 @@ internal sealed class MappedMemory
     /// <summary>True while every unit is mapped and has its descriptor, so that it can be put back into the table as it is.</summary>
     public bool IsWhole => Array.TrueForAll(_isMapped, m => m) && Array.TrueForAll(_descriptors, d => d is { IsClosed: false });
 
-    /// <summary>Maps all units. The descriptors are taken over, whatever comes of it; after a failure <see cref="TryLetGo"/> undoes what was done.</summary>
+    /// <summary>Maps all units. Descriptors and imports are taken over, whatever comes of it; after a failure <see cref="TryLetGo"/> undoes what was done.</summary>
+    /// <param name="descriptors">One per unit.</param>
+    /// <param name="imported">The same memory, one handle per unit, where it was kept imported; null where it is to be imported.</param>
     /// <exception cref="VirtualMemoryException">The driver, or the limit of open files, refuses.</exception>
-    public void Map(ReadOnlySpan<SafeFileHandle> descriptors)
+    public void Map(ReadOnlySpan<SafeFileHandle> descriptors, ImmutableArray<MemoryHandle>? imported = null)
     {
+        for (var unit = 0; unit < (imported?.Length ?? 0); unit++)
+        {
+            _handles[unit] = imported!.Value[unit];
+        }
+
         for (var unit = 0; unit < _units.Length; unit++)
         {
             // Engines still use select, which can't handle high numbers; so the low ones are left to them.
@@ -73,7 +81,7 @@ internal sealed class MappedMemory
         {
             var bytes = _units[unit].BytesOf(Extent);
             var address = AddressOf(unit);
-            var handle = _memory.Import(_descriptors[unit]!, bytes);
+            var handle = _handles[unit] ?? _memory.Import(_descriptors[unit]!, bytes);
             _handles[unit] = handle;
             _guard?.Uncover(_units[unit], Extent);
             _memory.Map(address, bytes, 0, handle);
@@ -126,6 +134,43 @@ internal sealed class MappedMemory
         }
 
         return IsGone;
+    }
+
+    /// <summary>
+    /// Unmaps and closes, and hands over the imported handles, one per unit. False when the driver keeps anything mapped, or nothing is imported apart from
+    /// its mapping; then all is as if it had been left to <see cref="TryLetGo"/>, which goes on.
+    /// </summary>
+    public bool TryRetire(out ImmutableArray<MemoryHandle> imported)
+    {
+        imported = [];
+        if (!IsWhole || Array.Exists(_handles, h => h is null))
+        {
+            return false;
+        }
+
+        for (var unit = _units.Length - 1; unit >= 0; unit--)
+        {
+            try
+            {
+                _memory.Unmap(AddressOf(unit), _units[unit].BytesOf(Extent));
+                _isMapped[unit] = false;
+                _guard?.Cover(_units[unit], Extent);
+            }
+            catch (VirtualMemoryException)
+            {
+                return false;
+            }
+        }
+
+        for (var unit = 0; unit < _units.Length; unit++)
+        {
+            KvProcess.Close(_descriptors[unit]!);
+            _descriptors[unit] = null;
+        }
+
+        imported = [.. _handles.Select(h => h!.Value)];
+        Array.Clear(_handles);
+        return true;
     }
 
     private nint AddressOf(int unit) => _baseAddress + (nint)_units[unit].OffsetOf(Extent);

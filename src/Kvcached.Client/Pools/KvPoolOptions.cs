@@ -12,7 +12,9 @@ public sealed record KvPoolOptions
     /// <summary>Free blocks kept of each KV group even when it doesn't grow, once it has been used. Default 0.</summary>
     public int MinimumFreeBlocks { get; init; }
 
-    /// <summary>Most pages of one KV group that are asked for ahead of need at once. Default 256.</summary>
+    /// <summary>
+    /// Most pages of one KV group that are asked for ahead of need at once. Default 256; fewer where one mapping of them would be larger than 128 MiB.
+    /// </summary>
     public int MaxGrowthPages { get; init; } = 256;
 
     /// <summary>An extent without used or cached blocks is given back after this long. <see cref="Timeout.InfiniteTimeSpan"/> = never. Default 5 s.</summary>

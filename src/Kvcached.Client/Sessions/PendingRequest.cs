@@ -1,6 +1,7 @@
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
+using Kvcached.Gpu.Sockets;
 
 namespace Kvcached.Client.Sessions;
 
@@ -57,6 +58,10 @@ internal sealed class PendingRequest(
     private bool IsDoneWithin(TimeSpan time)
     {
         var started = TimeProvider.System.GetTimestamp();
+        while (!Volatile.Read(ref _isDone) && BusyWait.GoesOn(started, BusyWait.Default))
+        {
+        }
+
         lock (_gate)
         {
             for (var left = time; !_isDone && left > TimeSpan.Zero; left = time - TimeProvider.System.GetElapsedTime(started))

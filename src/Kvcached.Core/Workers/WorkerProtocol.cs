@@ -113,6 +113,18 @@ public enum WorkerOperationKind : byte
 
     /// <summary>Makes the table exactly this list.</summary>
     Install = 3,
+
+    /// <summary>
+    /// Unmaps them after the fence, but keeps their memory imported: when it comes again, by the same creator and serial, it is mapped without importing it
+    /// anew. It is kept until <see cref="LetGo"/>, a refused <see cref="Map"/> of it, or the end of the connection.
+    /// </summary>
+    Retire = 4,
+
+    /// <summary>
+    /// Releases what is kept imported of these, named as when they were unmapped, whatever its epoch: it is no decision. What the driver doesn't release is named as stuck, and is to be asked for
+    /// again.
+    /// </summary>
+    LetGo = 5,
 }
 
 /// <summary>An extent and the memory that backs it on one rank.</summary>

@@ -82,7 +82,7 @@ public static class WorkerWire
             return false;
         }
 
-        if ((WorkerOperationKind)kind is < WorkerOperationKind.Map or > WorkerOperationKind.Install)
+        if ((WorkerOperationKind)kind is < WorkerOperationKind.Map or > WorkerOperationKind.LetGo)
         {
             return reader.Fail(WireFault.UndefinedValue);
         }

@@ -29,7 +29,10 @@ public sealed class FaultInjectingVirtualMemory(IVirtualMemory inner, TimeProvid
 
     public long TotalBytes => inner.TotalBytes;
 
-    public bool IsHostAccessible => inner.IsHostAccessible;
+    public bool IsHostAccessible => inner.IsHostAccessible && !HidesFromProcessor;
+
+    /// <summary>True hides that the processor can reach the memory, as if it were a GPU's: then handles are kept apart from their mappings.</summary>
+    public bool HidesFromProcessor { get; init; }
 
     /// <summary>False hides that the backend can reserve readable addresses, as if it were a GPU's.</summary>
     public bool HasReadableReservations { get; init; } = true;

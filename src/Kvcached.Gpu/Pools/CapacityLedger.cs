@@ -32,6 +32,23 @@ internal sealed class CapacityLedger(long capacityBytes)
 
     internal bool IsWithinCapacity => CommittedBytes <= capacityBytes;
 
+    /// <summary>True while workers are to let go of memory that was taken from what their pools keep.</summary>
+    internal bool IsAwaitingWorkers
+    {
+        get
+        {
+            foreach (var account in _accounts)
+            {
+                if (account.Wanted.ByteCount > 0)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
     /// <summary>What pools together should hold for now, at most; memory that is only kept gives way to it.</summary>
     internal long RoomBytes { get; set; } = long.MaxValue;
 
@@ -55,18 +72,19 @@ internal sealed class CapacityLedger(long capacityBytes)
     /// True when the pool can use <paramref name="bytes"/> more than it has mapped, pending or quarantined, at the cost of what
     /// anyone keeps.
     /// </summary>
-    internal bool CanGrow(PoolAccount account, long bytes) => account.UsedBytes - account.Kept.ByteCount <= LargestUse(account) - bytes;
+    internal bool CanGrow(PoolAccount account, long bytes) => account.UsedBytes - account.IdleBytes <= LargestUse(account) - bytes;
 
     /// <summary>
     /// Takes kept memory, idle longest first, until all pools together fit the capacity again, and the room that others on the device leave. The caller
-    /// releases it before it creates anything. Stops short only when there is no more to take.
+    /// releases it before it creates anything. Stops short only when there is no more to take. What workers have imported is wanted back instead, and
+    /// counts until they have let go of it.
     /// </summary>
     internal List<ExtentMemory> ReclaimUntilFits()
     {
         var taken = new List<ExtentMemory>();
-        while (CommittedBytes > Math.Min(capacityBytes, RoomBytes) && FindVictim() is { } victim)
+        while (SettledBytes > Math.Min(capacityBytes, RoomBytes) && FindVictim() is { } victim)
         {
-            taken.Add(victim.Kept.Take(victim.Kept.Oldest!));
+            TakeOldestOf(victim, taken);
         }
 
         return taken;
@@ -78,7 +96,7 @@ internal sealed class CapacityLedger(long capacityBytes)
         var taken = new List<ExtentMemory>();
         while (FindVictim() is { } victim)
         {
-            taken.Add(victim.Kept.Take(victim.Kept.Oldest!));
+            TakeOldestOf(victim, taken);
         }
 
         return taken;
@@ -98,10 +116,37 @@ internal sealed class CapacityLedger(long capacityBytes)
 
     internal OutOfMemoryFacts Explain(PoolAccount account, long requestedBytes, bool isDeviceShort) =>
         new(requestedBytes,
-            Math.Max(0, LargestUse(account) - (account.UsedBytes - account.Kept.ByteCount)),
+            Math.Max(0, LargestUse(account) - (account.UsedBytes - account.IdleBytes)),
             capacityBytes,
             isDeviceShort,
             [.. _accounts.Select(a => new PoolHolding(a.Pool, a.UsedBytes, a.UnusedFloorBytes)).OrderByDescending(h => h.UsedBytes + h.UnusedFloorBytes)]);
+
+    private long SettledBytes
+    {
+        get
+        {
+            var bytes = 0L;
+            foreach (var account in _accounts)
+            {
+                bytes += account.SettledBytes;
+            }
+
+            return bytes;
+        }
+    }
+
+    private static void TakeOldestOf(PoolAccount victim, List<ExtentMemory> taken)
+    {
+        var memory = victim.Kept.Take(victim.Kept.Oldest!);
+        if (memory.IsImported)
+        {
+            victim.Wanted.Add(memory, memory.ShelvedAt);
+        }
+        else
+        {
+            taken.Add(memory);
+        }
+    }
 
     internal ImmutableArray<PoolAccount> ToArray() => [.. _accounts];
 
@@ -114,7 +159,7 @@ internal sealed class CapacityLedger(long capacityBytes)
         PoolAccount? victim = null;
         foreach (var account in _accounts)
         {
-            if (account.Kept.Oldest is { } oldest && account.UsedBytes > account.FloorBytes
+            if (account.Kept.Oldest is { } oldest && account.UsedBytes - account.Wanted.ByteCount > account.FloorBytes
                 && (victim is null || oldest.ShelvedAt < victim.Kept.Oldest!.ShelvedAt))
             {
                 victim = account;

@@ -1,4 +1,5 @@
 using Kvcached.Core.Ids;
+using Kvcached.Core.Paging;
 using Kvcached.Gpu.Memory;
 using Microsoft.Win32.SafeHandles;
 
@@ -36,6 +37,18 @@ internal sealed class ExtentMemory(PoolAccount owner, HostIncarnation creator, l
             return bytes;
         }
     }
+
+    /// <summary>The extent that it backed last; meaningful once it is unused.</summary>
+    internal Extent LastExtent { get; set; }
+
+    /// <summary>
+    /// True while the pool's worker may have it imported though nothing of it is mapped. It isn't gone before the worker has let go of it, whatever is
+    /// released here.
+    /// </summary>
+    internal bool IsImported { get; set; }
+
+    /// <summary>True once it was given out by <see cref="RankPool.TakeWanted"/>.</summary>
+    internal bool IsAskedBack { get; set; }
 
     /// <summary>When it was last put on a shelf, by the pool's clock.</summary>
     internal long ShelvedAt { get; set; }

@@ -21,6 +21,12 @@ public abstract record MapResult
     /// <summary>Nothing was mapped: the capacity, or the device, has too little left.</summary>
     public sealed record OutOfMemory(OutOfMemoryFacts Facts) : MapResult;
 
+    /// <summary>
+    /// Nothing was mapped yet: the memory is there, but workers have it imported of which it was asked back (<see cref="RankPool.TakeWanted"/>). To be tried
+    /// again when they have let go.
+    /// </summary>
+    public sealed record AwaitsWorkers : MapResult;
+
     /// <summary>Nothing was mapped: a driver call failed.</summary>
     /// <param name="Call">The native function.</param>
     /// <param name="Code">Its answer.</param>

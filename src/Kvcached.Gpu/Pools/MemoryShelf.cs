@@ -11,6 +11,8 @@ internal sealed class MemoryShelf
     /// <summary>What lies here longest; null when the shelf is empty.</summary>
     internal ExtentMemory? Oldest => _byAge.First?.Value;
 
+    internal IEnumerable<ExtentMemory> All => _byAge;
+
     internal int CountOf(int group, byte order) => _byShape.TryGetValue((group, order), out var same) ? same.Count : 0;
 
     internal void Add(ExtentMemory memory, long timestamp)

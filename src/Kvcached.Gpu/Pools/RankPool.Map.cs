@@ -71,6 +71,15 @@ public sealed partial class RankPool
         }
 
         var failure = MakeRoom(toRelease);
+        lock (_ledger.Gate)
+        {
+            if (failure is null && !_ledger.IsWithinCapacity && _ledger.IsAwaitingWorkers)
+            {
+                GiveUp(steps);
+                return new MapResult.AwaitsWorkers();
+            }
+        }
+
         return failure is null && Perform(steps, adoption, out failure)
             ? Finish(steps, start)
             : Undo(steps, failure);
@@ -234,9 +243,25 @@ public sealed partial class RankPool
 
         lock (_ledger.Gate)
         {
+            if (failure is null && _ledger.IsAwaitingWorkers)
+            {
+                return new MapResult.AwaitsWorkers();
+            }
+
             return failure is null
                 ? new MapResult.OutOfMemory(_ledger.Explain(Account, steps.Sum(s => s.ByteCount), isDeviceShort: true))
                 : new MapResult.DriverFailed(failure.Call, failure.Code, failure.Text, stuck.ToImmutable());
+        }
+    }
+
+    /// <summary>Takes steps back of which none was begun.</summary>
+    private void GiveUp(List<Step> steps)
+    {
+        foreach (var step in steps)
+        {
+            _taken.Remove(step.Extent);
+            Account.PendingBytes -= step.ByteCount;
+            Shelve(step);
         }
     }
 

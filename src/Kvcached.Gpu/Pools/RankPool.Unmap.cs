@@ -11,11 +11,15 @@ public sealed partial class RankPool
     /// </summary>
     /// <param name="extents">The extents, in the generation in which they were mapped.</param>
     /// <param name="keep">True to keep their memory for this pool's next extents of the same shape, false to release it.</param>
-    public UnmapResult Unmap(ReadOnlySpan<Extent> extents, bool keep)
+    /// <param name="isImported">
+    /// Whether the pool's worker has their memory imported from now on, so that it is gone only once the worker has let go (<see cref="LetGo"/>); null when
+    /// that is as before.
+    /// </param>
+    public UnmapResult Unmap(ReadOnlySpan<Extent> extents, bool keep, bool? isImported = null)
     {
         lock (_operations)
         {
-            return UnmapAll(extents, keep);
+            return UnmapAll(extents, keep, isImported);
         }
     }
 
@@ -86,7 +90,7 @@ public sealed partial class RankPool
 
     private long HeldBytesUnderGate => Account.UsedBytes + Account.Stock.ByteCount;
 
-    private UnmapResult UnmapAll(ReadOnlySpan<Extent> extents, bool keep)
+    private UnmapResult UnmapAll(ReadOnlySpan<Extent> extents, bool keep, bool? isImported = null)
     {
         var start = _time.GetTimestamp();
         var unmapped = ImmutableArray.CreateBuilder<Extent>();
@@ -116,6 +120,9 @@ public sealed partial class RankPool
                 {
                     _taken.Remove(extent);
                     unmapped.Add(extent);
+                    mapping.Memory.LastExtent = extent;
+                    mapping.Memory.IsImported = isImported ?? mapping.Memory.IsImported;
+                    mapping.Memory.IsAskedBack = false;
                     Put(mapping.Memory, keep, toRelease);
                 }
                 else
@@ -166,6 +173,12 @@ public sealed partial class RankPool
 
     private void Dismiss(ExtentMemory memory, List<ExtentMemory> toRelease)
     {
+        if (memory.IsImported)
+        {
+            Account.Wanted.Add(memory, _time.GetTimestamp());
+            return;
+        }
+
         Account.PendingBytes += memory.HeldBytes;
         toRelease.Add(memory);
     }

@@ -15,7 +15,7 @@ public sealed partial class RankPool
         lock (_ledger.Gate)
         {
             // What is kept within the floor stays: releasing it would leave the floor without memory behind it.
-            while (Account.Kept.Oldest is { } oldest && Account.UsedBytes - PendingBytesOf(toRelease) - oldest.HeldBytes >= Account.FloorBytes
+            while (Account.Kept.Oldest is { } oldest && Account.UsedBytes - Account.Wanted.ByteCount - PendingBytesOf(toRelease) - oldest.HeldBytes >= Account.FloorBytes
                 && _time.GetElapsedTime(oldest.ShelvedAt) >= _options.KeptDecay)
             {
                 Dismiss(Account.Kept.Take(oldest), toRelease);
@@ -104,8 +104,10 @@ public sealed partial class RankPool
                 releasedBytes = HeldBytesUnderGate;
                 Account.QuarantinedBytes -= Account.Stuck.Sum(m => m.HeldBytes);
                 Account.FloorBytes = 0;
-                foreach (var memory in (List<ExtentMemory>)[.. Account.Kept.TakeAll(), .. Account.Stock.TakeAll(), .. Account.Stuck])
+                foreach (var memory in (List<ExtentMemory>)[.. Account.Kept.TakeAll(), .. Account.Wanted.TakeAll(), .. Account.Stock.TakeAll(), .. Account.Stuck])
                 {
+                    // Its worker is gone, or goes with this process.
+                    memory.IsImported = false;
                     Dismiss(memory, toRelease);
                 }
 

@@ -171,7 +171,7 @@ public sealed partial class RankPool
     }
 
     internal RankPoolSnapshot ToSnapshot() => new(
-        Id, Rank, Account.FloorBytes, Account.MappedBytes, Account.Kept.ByteCount, Account.Stock.ByteCount, Account.QuarantinedBytes,
+        Id, Rank, Account.FloorBytes, Account.MappedBytes, Account.IdleBytes, Account.Stock.ByteCount, Account.QuarantinedBytes,
         Account.PendingBytes, _mapped.Count, _quarantined.Count, Account.HandleCount, Account.DescriptorCount, _isClosing);
 
     private long MicrosecondsSince(long start) => (long)_time.GetElapsedTime(start).TotalMicroseconds;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.ComponentModel;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -37,6 +38,7 @@ public sealed unsafe class EpollLoop : IDisposable
     private readonly SafeFileHandle _signal;
     private readonly Thread _thread;
     private readonly Action<Exception> _onFault;
+    private readonly TimeSpan _spin;
     private readonly Dictionary<long, Action<Readiness>> _handlers = [];
     private readonly ConcurrentQueue<Action> _posted = new();
     private long _lastToken = SignalToken;
@@ -45,10 +47,12 @@ public sealed unsafe class EpollLoop : IDisposable
 
     /// <param name="threadName">Name of the thread.</param>
     /// <param name="onFault">Told of what a handler or action threw; the loop goes on.</param>
+    /// <param name="spin">How long it looks for events before it sleeps; null = <see cref="BusyWait.Default"/>.</param>
     /// <exception cref="IOException">The system has no descriptors left.</exception>
-    public EpollLoop(string threadName, Action<Exception> onFault)
+    public EpollLoop(string threadName, Action<Exception> onFault, TimeSpan? spin = null)
     {
         _onFault = onFault;
+        _spin = spin ?? BusyWait.Default;
         _queue = new SafeFileHandle(EventNative.CreateQueue(EventNative.CloseOnExec), ownsHandle: true);
         _signal = new SafeFileHandle(EventNative.CreateSignal(0, EventNative.CloseOnExec | EventNative.NonBlocking), ownsHandle: true);
         if (_queue.IsInvalid || _signal.IsInvalid || !TryControl(EventNative.Add, _signal, SignalToken, Readiness.Readable))
@@ -139,11 +143,14 @@ public sealed unsafe class EpollLoop : IDisposable
     private void Run()
     {
         var events = stackalloc byte[EventBytes * EventsPerTurn];
+        var lastEvent = Stopwatch.GetTimestamp();
         try
         {
             while (!_isStopping || !_posted.IsEmpty)
             {
-                var count = EventNative.Wait(_queue, events, EventsPerTurn, -1);
+                var isLooking = BusyWait.GoesOn(lastEvent, _spin);
+                var count = EventNative.Wait(_queue, events, EventsPerTurn, isLooking ? 0 : -1);
+                lastEvent = count > 0 ? Stopwatch.GetTimestamp() : lastEvent;
                 if (count < 0 && Marshal.GetLastPInvokeError() != SocketNative.InterruptedCall)
                 {
                     throw new IOException("Waiting for descriptors failed.", new Win32Exception(Marshal.GetLastPInvokeError()));

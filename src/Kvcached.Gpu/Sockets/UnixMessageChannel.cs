@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kvcached.Gpu.Memory;
 using Microsoft.Win32.SafeHandles;
@@ -77,6 +78,9 @@ public sealed unsafe partial class UnixMessageChannel : IDisposable
         }
     }
 
+    /// <summary>How long <see cref="Receive(Span{byte}, out int, List{SafeFileHandle})"/> looks for a message before it sleeps.</summary>
+    public TimeSpan Spin { get; set; } = BusyWait.Default;
+
     /// <summary>Sends one message. Returns false when the other side is gone or can't be sent to.</summary>
     /// <param name="bytes">At least one byte.</param>
     /// <param name="descriptors">At most <see cref="MaxDescriptors"/>; they stay the caller's.</param>
@@ -130,7 +134,20 @@ public sealed unsafe partial class UnixMessageChannel : IDisposable
     /// <param name="buffer">Where its bytes go.</param>
     /// <param name="length">How many bytes came.</param>
     /// <param name="descriptors">The descriptors that came with it are added; they are the caller's then.</param>
-    public ReceiveStatus Receive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors) => Receive(buffer, out length, descriptors, 0);
+    public ReceiveStatus Receive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (BusyWait.GoesOn(start, Spin))
+        {
+            var status = TryReceive(buffer, out length, descriptors);
+            if (status != ReceiveStatus.Nothing)
+            {
+                return status;
+            }
+        }
+
+        return Receive(buffer, out length, descriptors, 0);
+    }
 
     /// <summary>Like <see cref="Receive(Span{byte}, out int, List{SafeFileHandle})"/>, but doesn't wait for a message.</summary>
     public ReceiveStatus TryReceive(Span<byte> buffer, out int length, List<SafeFileHandle> descriptors) =>

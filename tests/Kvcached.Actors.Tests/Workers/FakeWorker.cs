@@ -15,6 +15,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
 {
     private readonly Dictionary<Extent, ExtentIdentity> _mapped = [];
     private readonly Dictionary<Extent, ExtentIdentity> _stuck = [];
+    private readonly HashSet<(HostIncarnation, long)> _imports = [];
     private readonly Queue<WorkerProtocol.Operate> _unanswered = new();
     private readonly Dictionary<WorkerProtocol.Operate, long> _onWire = new(ReferenceEqualityComparer.Instance);
     private readonly WorkerRegistry _registry = registry;
@@ -64,6 +65,9 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     /// <summary>All that it could still write to.</summary>
     public IEnumerable<Extent> Writable => _isAlive ? _mapped.Keys.Concat(_stuck.Keys) : [];
 
+    /// <summary>How many pieces of memory it keeps alive, mapped or only imported.</summary>
+    public int MemoryCount => _isAlive ? _mapped.Values.Concat(_stuck.Values).Select(KeyOf).Concat(_imports).Distinct().Count() : 0;
+
     public LayoutDigest Digest => _mapped.Keys.Aggregate(LayoutDigest.Empty, (digest, extent) => digest.With(extent));
 
     /// <summary>Why it refuses the next maps, of which it can't undo what sticks; null carries them out.</summary>
@@ -75,6 +79,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     public Wire Attach(string pool, int rank = 0, Func<WorkerProtocol.AttachRank, WorkerProtocol.AttachRank>? change = null, PoolId id = default)
     {
         _unanswered.Clear();
+        _imports.Clear();
         var wire = Current = new Wire(this, _nextConnection++, userId);
         ImmutableArray<LentExtent> held = [.. _mapped.Select(m => new LentExtent(m.Key, m.Value))];
         var request = new WorkerProtocol.AttachRank(Incarnation, pool, rank, TestPools.Gpu(0), "host", id, default, 0, held);
@@ -116,6 +121,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
     {
         _mapped.Clear();
         _stuck.Clear();
+        _imports.Clear();
         _unanswered.Clear();
         Say(WorkerProtocol.Detach.Instance);
     }
@@ -145,6 +151,7 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
         {
             case WorkerOperationKind.Map when RefusesMap is not null:
                 refusal = RefusesMap;
+                _imports.ExceptWith(operation.Extents.Select(e => KeyOf(e.Identity)));
                 foreach (var extent in operation.Extents.Where(e => Sticks(e.Extent)))
                 {
                     _stuck.Add(extent.Extent, extent.Identity);
@@ -155,8 +162,13 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
             case WorkerOperationKind.Map:
                 Enter(operation.Extents);
                 break;
-            case WorkerOperationKind.Unmap:
-                stuck = Leave(operation.Extents.Where(e => _mapped.TryGetValue(e.Extent, out var identity) && identity == e.Identity).Select(e => e.Extent));
+            case WorkerOperationKind.Unmap or WorkerOperationKind.Retire:
+                ImmutableArray<LentExtent> leaving = [.. operation.Extents.Where(e => _mapped.TryGetValue(e.Extent, out var identity) && identity == e.Identity)];
+                stuck = Leave(leaving.Select(e => e.Extent));
+                _imports.UnionWith(leaving.Where(e => operation.Kind == WorkerOperationKind.Retire && !stuck.Contains(e.Extent)).Select(e => KeyOf(e.Identity)));
+                break;
+            case WorkerOperationKind.LetGo:
+                _imports.ExceptWith(operation.Extents.Select(e => KeyOf(e.Identity)));
                 break;
             case WorkerOperationKind.Install:
                 var listed = operation.Extents.ToDictionary(e => e.Extent, e => e.Identity);
@@ -176,8 +188,11 @@ internal sealed class FakeWorker(WorkerRegistry registry, long firstConnection, 
             Assert.DoesNotContain(_mapped.Keys, e => e.Overlaps(extent.Extent));
             Assert.DoesNotContain(_mapped.Concat(_stuck).Select(m => m.Value), i => i.Creator == extent.Identity.Creator && i.Serial == extent.Identity.Serial);
             _mapped.Add(extent.Extent, extent.Identity);
+            _imports.Remove(KeyOf(extent.Identity));
         }
     }
+
+    private static (HostIncarnation, long) KeyOf(ExtentIdentity identity) => (identity.Creator, identity.Serial);
 
     private ImmutableArray<Extent> Leave(IEnumerable<Extent> extents)
     {

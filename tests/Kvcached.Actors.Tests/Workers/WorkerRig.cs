@@ -15,8 +15,9 @@ internal sealed class WorkerRig : IDisposable
 {
     private readonly List<FakeWorker> _workers = [];
 
-    public WorkerRig(long userId = -1, int maxDescriptors = WorkerQueue.MaxDescriptorsInFlight)
+    public WorkerRig(long userId = -1, int maxDescriptors = WorkerQueue.MaxDescriptorsInFlight, bool keepsImports = false)
     {
+        Rank.State.KeepsImports = keepsImports;
         Work = new MapperWork(Rank.State);
         Assert.Null(Assert.IsType<RankProtocol.RankPoolAnswer>(Work.Open(RankRig.OpenForWorkers(Pool, userId))).Refusal);
         var opened = Rank.State.Pools[Pool];
@@ -109,6 +110,8 @@ internal sealed class WorkerRig : IDisposable
             return;
         }
 
+        // Memory that a worker keeps alive is released by nobody: each extent has one handle here.
+        Assert.True(_workers.Sum(w => w.MemoryCount) <= Rank.Memory.Live.HandleCount, "Memory was released that a worker keeps.");
         HashSet<Extent> booked = [.. memory.MappedExtents, .. memory.QuarantinedExtents.Select(q => q.Extent)];
         foreach (var extent in _workers.SelectMany(w => w.Writable))
         {

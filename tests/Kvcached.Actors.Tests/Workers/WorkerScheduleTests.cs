@@ -33,21 +33,24 @@ public class WorkerScheduleTests
         Stick,
         Release,
         Refuse,
+        Squeeze,
     }
 
     private static readonly Gen<(Act Act, int A)[]> AnySchedule = Gen.Frequency(
         (10, Gen.Const(Act.Map)), (8, Gen.Const(Act.Unmap)), (2, Gen.Const(Act.Install)), (3, Gen.Const(Act.Expire)), (20, Gen.Const(Act.Answer)),
         (2, Gen.Const(Act.Silence)), (2, Gen.Const(Act.Disconnect)), (5, Gen.Const(Act.Attach)), (1, Gen.Const(Act.Die)), (1, Gen.Const(Act.Detach)),
-        (2, Gen.Const(Act.Stick)), (2, Gen.Const(Act.Release)), (2, Gen.Const(Act.Refuse)))
+        (2, Gen.Const(Act.Stick)), (2, Gen.Const(Act.Release)), (2, Gen.Const(Act.Refuse)), (2, Gen.Const(Act.Squeeze)))
         .SelectMany(act => Gen.Select(Gen.Const(act), Gen.Int[0, 999])).Array[1, 80];
 
-    [Fact]
-    public void Any_schedule_should_keep_lent_memory_safe_and_end_in_agreement() =>
-        AnySchedule.Sample(Run, iter: ScheduleCount, threads: 2, print: steps => string.Join(' ', steps.Select(s => $"{s.Act}({s.A})")));
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Any_schedule_should_keep_lent_memory_safe_and_end_in_agreement(bool keepsImports) =>
+        AnySchedule.Sample(steps => Run(steps, keepsImports), iter: ScheduleCount, threads: 2, print: steps => string.Join(' ', steps.Select(s => $"{s.Act}({s.A})")));
 
-    private static void Run((Act Act, int A)[] steps)
+    private static void Run((Act Act, int A)[] steps, bool keepsImports)
     {
-        using var run = new Schedule();
+        using var run = new Schedule(keepsImports);
         foreach (var (act, a) in steps)
         {
             run.Take(act, a);
@@ -59,7 +62,7 @@ public class WorkerScheduleTests
     /// <summary>One schedule: a coordinator of one pool, as far as a rank notices, and its workers.</summary>
     private sealed class Schedule : IDisposable
     {
-        private readonly WorkerRig _rig = new();
+        private readonly WorkerRig _rig;
         private readonly HashSet<Extent> _table = [];
         private readonly HashSet<Extent> _leaving = [];
         private FakeWorker _worker;
@@ -69,7 +72,11 @@ public class WorkerScheduleTests
         private RankProtocol.ICommand? _pending;
         private bool _isDead;
 
-        public Schedule() => _worker = _rig.NewWorker();
+        public Schedule(bool keepsImports)
+        {
+            _rig = new WorkerRig(keepsImports: keepsImports);
+            _worker = _rig.NewWorker();
+        }
 
         private bool IsConnected => _worker.Current is { IsClosed: false };
 
@@ -132,6 +139,11 @@ public class WorkerScheduleTests
                     break;
                 case Act.Release when IsConnected:
                     _worker.ReleaseStuck();
+                    break;
+                case Act.Squeeze:
+                    // Others on the device want all that is only kept.
+                    _rig.Rank.Pages.KeepWithin(0);
+                    _rig.Work.GiveWay();
                     break;
                 case Act.Refuse:
                     _worker.RefusesMap = _worker.RefusesMap is null ? new Refusal(RefusalReason.DriverFailed, "no") : null;
