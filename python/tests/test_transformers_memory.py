@@ -84,8 +84,10 @@ class TransformersMemoryTests(HostTestCase):
         self.assertGreaterEqual(memory.pool.rank_bytes(0)[0], 3 * 12 << 20)
         manager.free_blocks(taken, False)
         memory.arena.step_done(1)
-        memory.pool.trim("kv", timeout=30)
-        self.assertLessEqual(memory.pool.rank_bytes(0)[0], 12 << 20)
+        deadline = time.monotonic() + 60
+        while memory.pool.rank_bytes(0)[0] > 12 << 20:  # what was asked for ahead of need can come after a trim
+            self.assertLess(time.monotonic(), deadline, "pages that nobody uses stay mapped")
+            memory.pool.trim("kv", timeout=30)
 
     def test_an_exhausted_pool_is_a_miss_and_memory_that_comes_later_is_used(self):
         memory, manager = self.open(blocks=2 * PER_PAGE - 2, capacity=1000, grow_timeout=5.0)
