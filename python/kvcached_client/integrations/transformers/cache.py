@@ -7,7 +7,7 @@ import inspect
 from typing import Any, Optional, Type
 
 from ...devices import cuda_device_uuid
-from .errors import IntegrationError
+from ..errors import IntegrationError
 from .layout import CacheShape
 from .manager import make_elastic
 from .memory import EngineMemory
