@@ -52,6 +52,8 @@ def change_manager(module: ModuleType) -> None:
 
     @functools.wraps(allocate)
     def allocate_slots(self: Any, *arguments: Any, **named: Any) -> Any:
+        if not hasattr(self.block_pool, "is_allocating"):
+            return allocate(self, *arguments, **named)
         self.block_pool.is_allocating = True
         try:
             return allocate(self, *arguments, **named)
