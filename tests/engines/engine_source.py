@@ -7,6 +7,7 @@ empty classes: enough for imports, annotations and loggers. A stand-in that is *
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import os
 import sys
 import types
