@@ -9,17 +9,14 @@ import argparse
 import ctypes
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import traceback
 from types import SimpleNamespace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
 
 import vllm_parts as engine  # noqa: E402
+from main_memory import DEVICE, LENT_MIB, Host, run_checks, take  # noqa: E402
 
 import kvcached_client as kvc  # noqa: E402
 from kvcached_client.integrations import recorded  # noqa: E402
@@ -27,32 +24,9 @@ from kvcached_client.integrations.vllm.hooks import install  # noqa: E402
 from kvcached_client.integrations.vllm.settings import Settings  # noqa: E402
 
 MIB = 1 << 20
-LENT_MIB = 32
 LAYER_BLOCK_BYTES = 64 << 10  # two layers: 128 KiB a block, 16 blocks a page of 2 MiB
 VIRTUAL_BLOCKS = 2000  # 250 MiB, where 32 are lent
 MOST_STEPS = 20000
-DEVICE = "HOST-0"
-
-
-class Host:
-    """A host of its own domain on main memory."""
-
-    def __init__(self, program):
-        self.folder = tempfile.mkdtemp(prefix="kvcached-")
-        command = [program, "--gpu", "none:0", "--memory", "{0}MiB".format(LENT_MIB), "--hosts", "1", "--port", "0", "--management-port", "0"]
-        with open(os.path.join(self.folder, "host.log"), "wb") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=dict(os.environ, XDG_RUNTIME_DIR=self.folder))
-        line = self._process.stdout.readline()
-        if not line:
-            with open(os.path.join(self.folder, "host.log"), errors="replace") as log:
-                raise RuntimeError("the host did not start:\n" + log.read()[-1500:])
-        self.socket = json.loads(line.decode())["socket"]
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait(60)
-        self._process.stdout.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Engine:
@@ -203,42 +177,19 @@ class Checks:
             ours.close()
 
 
-def take(pool, count):
-    """Blocks of a neighbour, which it gets once the coordinator knows its worker and the other engine has given way."""
-    for _ in range(200):
-        try:
-            return pool.alloc_or_grow(0, count, timeout=5)
-        except (kvc.UnavailableError, kvc.MemoryRefusedError) as refusal:
-            last = refusal
-    raise AssertionError("the neighbour got no memory: {0}".format(last))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", required=True, help="the program Kvcached.Host")
     parser.add_argument("--json", help="file to write the results to")
+    parser.add_argument("--release", help="which of the recorded releases it is; default: the newest that it is the same as")
     parser.add_argument("source", help="the folder of vLLM's package, such as SOURCE/vllm")
     arguments = parser.parse_args()
     releases = recorded.recorded("vllm")
-    release = next((name for name in sorted(releases, reverse=True) if not recorded.differences(releases[name], arguments.source)), None)
-    if release is None:
-        print("the source in {0} is as none of the recorded releases ({1})".format(arguments.source, ", ".join(releases)))
-        return 1
+    release = recorded.release_of_source("vllm", arguments.source, arguments.release)
     host = Host(arguments.host)
-    results, details = {}, {}
     try:
         missing = engine.load(arguments.source)
-        owner = install(Settings(host.socket))
-        checks = Checks(owner)
-        for name in sorted(name for name in dir(checks) if name.startswith("check_")):
-            details[name] = {}
-            try:
-                getattr(checks, name)(details[name].update)
-                results[name] = "passed"
-            except Exception as problem:
-                results[name] = "{0}: {1}".format(type(problem).__name__, problem)
-                traceback.print_exc()
-            print("{0}: {1} {2}".format(name, results[name], json.dumps(details[name])), flush=True)
+        results, details = run_checks(Checks(install(Settings(host.socket))))
     finally:
         host.close()
     if arguments.json:

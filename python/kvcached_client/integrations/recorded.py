@@ -98,6 +98,18 @@ def _find(trees: Dict[str, Optional[ast.AST]], folder: str, place: str, found: L
     return node
 
 
+def release_of_source(engine: str, folder: str, wanted: Optional[str] = None) -> str:
+    """The newest recorded release that the package at ``folder`` is the same as; or the one that is wanted, if it is.
+
+    :raises IntegrationError: It is like none of them.
+    """
+    releases = recorded(engine)
+    for name in sorted(releases, key=lambda release: [int(part) for part in release.split(".")], reverse=True):
+        if wanted in (None, name) and not differences(releases[name], folder):
+            return name
+    raise IntegrationError("the source in {0} is as none of the recorded releases of {1} ({2}).".format(folder, engine, ", ".join(sorted(releases))))
+
+
 def require_installed(engine: str) -> str:
     """Does nothing when the installed engine is as recorded; gives its version.
 

@@ -77,9 +77,10 @@ def elastic_allocator_class(base: Type[Any]) -> Type[Any]:
             now = time.monotonic()
             if asked > 0:
                 given = self.give_back(0, asked)
-                if given < asked and tree_cache is not None:
+                # What is cached lies scattered over pieces: it goes, oldest first, until enough pieces are free as a whole.
+                while given < asked and tree_cache is not None and tree_cache.evictable_size() > 0:
                     evict(tree_cache, (asked - given) * memory.pieces.tokens_per_piece)
-                    self.give_back(0, asked - given)
+                    given += self.give_back(0, asked - given)
             elif is_idle and now - self._looked_at >= _LOOK_SECONDS:
                 self._looked_at = now
                 self.give_back(memory.settings.spare_tokens, len(self._held))

@@ -89,7 +89,7 @@ def elastic_owner_class(settings: Settings) -> Type[Any]:
         def __init__(self, *, device: str, device_id: int, store_dtype: Any, page_size: int, reserved_num_tokens: int, buffer_descs: Sequence[Any]) -> None:
             import torch
 
-            pieces = pieces_of(buffer_descs, store_dtype.itemsize, page_size)
+            pieces = pieces_of(buffer_descs, dtype_of(store_dtype).item_bytes, page_size)
             is_on_gpu = torch.device(device).type == "cuda"
             self.memory: Optional[PieceMemory] = PieceMemory(settings, pieces, cuda_device_uuid(device_id) if is_on_gpu else "HOST-{0}".format(device_id))
             self._reserved_tokens = reserved_num_tokens
