@@ -96,13 +96,13 @@ class ElasticBlocks:
         :raises MemoryRefusedError: There is too little memory after ``timeout`` seconds.
         :raises UnavailableError: The worker is still unknown.
         """
-        deadline = time.monotonic() + timeout
+        deadline = self._now() + timeout
         while True:
             try:
-                blocks = self._pool.alloc_or_grow(GROUP, count, timeout=max(0.001, min(5.0, deadline - time.monotonic())))
+                blocks = self._pool.alloc_or_grow(GROUP, count, timeout=max(0.001, min(5.0, deadline - self._now())))
                 return [block * self._per_stride for block in blocks]
             except (MemoryRefusedError, UnavailableError, NoBlocksError):
-                if time.monotonic() >= deadline:
+                if self._now() >= deadline:
                     raise
                 time.sleep(_RETRY_SECONDS)
 
