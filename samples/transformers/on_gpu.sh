@@ -26,6 +26,7 @@ for part in "$@"; do
     faults) timeout 500 python3 "$here/../../tests/gpu/transformers_faults.py" --host "$host" --json "$results/transformers-faults.json" ;;
     order) timeout 240 python3 "$here/../../tests/gpu/transformers_faults.py" --host "$host" --only engine_before_host --json "$results/transformers-order.json" ;;
     three) timeout 480 python3 "$here/three_models.py" --host "$host" --json "$results/transformers-three.json" ;;
+    tp) timeout 420 python3 "$here/tensor_parallel.py" --host "$host" --json "$results/transformers-tp.json" ;;  # needs two GPUs
     *) echo "there is no part '$part'" >&2; false ;;
   esac || { echo "== $part failed with $?"; failed=1; }
 done
