@@ -47,7 +47,8 @@ def make_manager(model, blocks, batch_tokens, new_tokens, return_logprobs=False,
 def run_once(manager, prompts, new_tokens, timeout, before_stop=lambda: None):
     """All prompts at once, handed over before the engine starts, so that two runs make the same batches. Stops the manager.
 
-    ``before_stop`` is called once all is answered. Gives tokens and log probabilities by prompt, seconds, and the time to each prompt's first token; ``problems`` is empty when all went well.
+    ``before_stop`` is called once all is answered. Gives tokens and log probabilities by prompt, seconds, and the time to each prompt's first token;
+    ``problems`` is empty when all went well.
     """
     problems = []
     try:

@@ -23,7 +23,7 @@ RANKS = 2
 RUNS = (("own", None), ("kvcached", {}), ("short", {"limit_bytes": 640 << 20, "grow_timeout": 0.1}))
 
 
-def work(rank, arguments, sockets, folder, store, pipe):
+def work(rank, arguments, sockets, folder, store, pipe, answered, looked):
     """Body of a rank's process: sends what came of each run, or why it ended."""
     try:
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(RANKS), MASTER_ADDR="127.0.0.1", NCCL_GRAPH_MIXING_SUPPORT="0", NCCL_NVLS_ENABLE="0")
@@ -47,13 +47,39 @@ def work(rank, arguments, sockets, folder, store, pipe):
             try:
                 manager = make_manager(model, arguments.blocks, arguments.batch_tokens, arguments.new_tokens)
                 held = {}
-                run = run_once(manager, prompts, arguments.new_tokens, arguments.timeout, before_stop=lambda: held.update(look(kvcached.memory_of(manager))))
+
+                def look_together():
+                    """Rank 0 hears of the answers; both look at what they hold before either stops."""
+                    if rank == 0:
+                        answered[name].set()
+                    held.update(look(kvcached.memory_of(manager)))
+                    looked[name].wait(60)
+
+                if rank == 0:
+                    run = run_once(manager, prompts, arguments.new_tokens, arguments.timeout, before_stop=look_together)
+                    said = {"tokens": run["tokens"], "problems": run["problems"], "summary": summary_of(run, prompts)}
+                else:
+                    said = follow(manager, answered[name], arguments.timeout + 30, look_together)
             finally:
                 kvcached.disable()
-            pipe.send((name, {"tokens": run["tokens"], "problems": run["problems"], "summary": summary_of(run, prompts), "held": held}))
+            pipe.send((name, dict(said, held=held)))
         dist.destroy_process_group()
     except Exception:
         pipe.send(("failed", traceback.format_exc()))
+
+
+def follow(manager, answered, seconds, before_stop):
+    """What another rank than 0 does: it gets its requests from rank 0."""
+    try:
+        manager.warmup()
+        manager.start()
+        problems = [] if answered.wait(seconds) else ["rank 0 had no answers within {0} s".format(seconds)]
+        before_stop()
+    finally:
+        manager.stop(block=True, timeout=60)
+        if hasattr(manager, "destroy"):
+            manager.destroy()
+    return {"problems": problems}
 
 
 def look(memory):
@@ -63,7 +89,7 @@ def look(memory):
     elastic, stats = memory.elastic, memory.arena.stats()
     return {
         "blocks_out": elastic.out, "blocks_in_use": elastic.in_use, "misses": elastic.misses, "losses": elastic.losses, "trash": memory.trash,
-        "prepared_step": memory.clock.prepared, "mapped_pages": stats.pages, "mapped_extents": stats.extents, "mapped_bytes": stats.mapped_bytes,
+        "prepared_step": memory.clock.prepared, "mapped": {"pages": stats.pages, "extents": stats.extents, "bytes": stats.mapped_bytes},
     }
 
 
@@ -106,13 +132,15 @@ def compare(said):
         return checks
     first, second = said
     for name, _ in RUNS:
-        problems = first[name]["problems"]
+        problems = first[name]["problems"] + second[name]["problems"]
         checks["{0}: no problems".format(name)] = "; ".join(problems) or "passed"
         expected = first["own"]["tokens"]
         differing = sum(a != b or a is None for a, b in zip(first[name]["tokens"], expected))
         checks["{0}: tokens equal those on its own memory".format(name)] = "passed" if not differing else "{0} of {1} prompts differ".format(differing, len(expected))
-        same = {key: (value, second[name]["held"].get(key)) for key, value in first[name]["held"].items() if value != second[name]["held"].get(key)}
-        checks["{0}: both ranks hold the same".format(name)] = "passed" if not same else json.dumps(same)
+        # What is mapped is looked at a moment apart; the pool itself compares it by digests.
+        other = second[name]["held"]
+        differing = {key: (value, other.get(key)) for key, value in first[name]["held"].items() if value != other.get(key) and key != "mapped"}
+        checks["{0}: both ranks hold the same blocks".format(name)] = "passed" if not differing else json.dumps(differing)
     checks["short: memory was short"] = "passed" if first["short"]["held"].get("misses") else "no request ever waited for memory"
     return checks
 
@@ -145,9 +173,11 @@ def main():
             for gpu in devices():
                 hosts.append(Host(arguments.host, gpu, arguments.memory, first=hosts[0] if hosts else None, hosts=RANKS))
             sockets = hosts[0].socket.replace(devices()[0], "{device}")
+            answered, looked = {name: context.Event() for name, _ in RUNS}, {name: context.Barrier(RANKS) for name, _ in RUNS}
             for rank in range(RANKS):
                 pipe, theirs = context.Pipe()
-                process = context.Process(target=work, args=(rank, arguments, sockets, folder, os.path.join(folder, "store"), theirs), name="rank-{0}".format(rank))
+                words = (rank, arguments, sockets, folder, os.path.join(folder, "store"), theirs, answered, looked)
+                process = context.Process(target=work, args=words, name="rank-{0}".format(rank))
                 process.start()
                 theirs.close()
                 pipes.append(pipe)
