@@ -141,7 +141,14 @@ def main(words: List[str]) -> int:
         print(__doc__)
         return 2
     engine, folder = words[:2]
+    known = sorted(name for name in os.listdir(_FOLDER) if os.path.isfile(os.path.join(_FOLDER, name, "recorded.json")))
+    if engine not in known:
+        print("nothing is recorded of {0}; there are {1}".format(engine, ", ".join(known)))
+        return 2
     releases = recorded(engine)
+    if not os.path.isfile(os.path.join(folder, "__init__.py")) or not set(words[2:]) <= set(releases):
+        print("{0} must be the folder of the package {1}, and a release one of {2}".format(folder, engine, ", ".join(sorted(releases))))
+        return 2
     count = 0
     for name in words[2:] or sorted(releases):
         found = differences(releases[name], folder)
