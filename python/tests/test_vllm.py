@@ -124,10 +124,17 @@ class WorkerTests(unittest.TestCase):
             def _allocate_kv_cache_tensors(self, kv_cache_config):
                 return "own"
 
-        module = types.SimpleNamespace(GPUModelRunner=GPUModelRunner, _allocate_kv_cache=lambda config, shared, device: "own")
+        module = types.SimpleNamespace(
+            GPUModelRunner=GPUModelRunner,
+            _allocate_kv_cache=lambda config, shared, device: "own",
+            _reshape_attention_kv_cache=lambda raw, spec, shape, order, blocks, packing: SimpleNamespace(shape=raw),
+        )
         memory = worker.WorkerMemory(Settings("/s"))
         worker.change_runner(module, memory)
         worker.change_second_runner(module, memory)
+        self.assertEqual((4, 2), module._reshape_attention_kv_cache((4, 2), None, (4, 2), None, 4, None).shape)
+        with self.assertRaises(IntegrationError):
+            module._reshape_attention_kv_cache((2, 4), None, (4, 2), None, 4, None)
         config = make_config(4, [4096])
         self.assertEqual(("own", "own"), (GPUModelRunner()._allocate_kv_cache_tensors(config), module._allocate_kv_cache(config, {}, None)))
 

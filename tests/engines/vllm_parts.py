@@ -15,7 +15,7 @@ from engine_source import open_source
 REAL = [
     "vllm.utils.math_utils", "vllm.v1.core.block_pool", "vllm.v1.core.kv_cache_coordinator", "vllm.v1.core.kv_cache_manager", "vllm.v1.core.kv_cache_metrics",
     "vllm.v1.core.kv_cache_utils", "vllm.v1.core.sched.interface", "vllm.v1.core.sched.output", "vllm.v1.core.sched.request_queue", "vllm.v1.core.sched.scheduler",
-    "vllm.v1.core.sched.utils", "vllm.v1.core.single_type_kv_cache_manager", "vllm.v1.kv_cache_interface", "vllm.v1.kv_cache_spec_registry", "vllm.v1.request",
+    "vllm.v1.core.sched.utils", "vllm.v1.core.single_type_kv_cache_manager", "vllm.v1.kv_cache_interface", "vllm.v1.kv_cache_spec_registry", "vllm.v1.request", "vllm.v1.worker.gpu.attn_utils",
 ]  # fmt: skip
 TOKENS = 16
 LAYERS = 2
@@ -31,6 +31,7 @@ def load(folder):
     module("vllm.v1.structured_output.request").StructuredOutputRequest = SimpleNamespace(from_sampling_params=lambda params: None)
     module("vllm.v1.core.encoder_cache_manager").EncoderCacheManager = NoEncoder
     module("vllm.distributed.kv_events").EventPublisherFactory = SimpleNamespace(create=lambda *a: SimpleNamespace(publish=lambda events: None, shutdown=lambda: None))
+    module("vllm.utils.torch_utils").get_dtype_size = lambda dtype: {"torch.float32": 4, "torch.int8": 1}[str(dtype)]
     module("vllm.v1.utils").record_function_or_nullcontext = lambda name: contextlib.nullcontext()
     module("vllm.v1.core.kv_cache_utils").init_none_hash(content_hash)
     return missing

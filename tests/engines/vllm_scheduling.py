@@ -1,6 +1,6 @@
 """vLLM's own scheduler, KV cache manager and block pool over real pools on main memory, through this package's plugin.
 
-    tests/engines/vllm_scheduling.py --host Kvcached.Host SOURCE/vllm [--json FILE]     with KVCACHED_LIBRARY set
+    tests/engines/vllm_scheduling.py --host Kvcached.Host SOURCE/vllm [--json FILE]     with KVCACHED_LIBRARY set, and PyTorch installed
 SOURCE is a vLLM source of a recorded release; nothing of it needs to be installed. The plugin's hooks change its modules as they do in an engine; in place of
 executor and GPU there is a "model" that keeps each token in the memory that it was given and compares all of them at every step. Ends in "N passed, N failed".
 """
@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import json
 import os
+import struct
 import sys
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from main_memory import DEVICE, LENT_MIB, Host, run_checks, take  # noqa: E402
 
 import kvcached_client as kvc  # noqa: E402
 from kvcached_client.integrations import recorded  # noqa: E402
+from kvcached_client.integrations.errors import IntegrationError  # noqa: E402
 from kvcached_client.integrations.vllm.hooks import install  # noqa: E402
 from kvcached_client.integrations.vllm.settings import Settings  # noqa: E402
 
@@ -32,13 +34,18 @@ MOST_STEPS = 20000
 class Engine:
     """vLLM's scheduler over a pool, with its worker in the same process."""
 
-    def __init__(self, owner, name, **limits):
+    def __init__(self, owner, name, attach=True, **limits):
         self.owner = owner
         owner.settings = Settings(owner.settings.socket, pool=name, start_timeout=60.0, **limits)
         config = engine.make_kv_config(VIRTUAL_BLOCKS, LAYER_BLOCK_BYTES)
         owner.executor = SimpleNamespace(collective_rpc=lambda method: [DEVICE])
         owner.require_served(engine.Options(model_config=engine.Options()))
         owner.open(engine.Options(parallel_config=engine.Options()), [config])
+        self.config, self.arena, self.elastic = config, None, owner.memory.elastic
+        if attach:
+            self._attach(config, owner)
+
+    def _attach(self, config, owner):
         place = config.kvcached
         self.arena = kvc.Arena(owner.settings.socket, place.pool, place.rank, DEVICE)
         owner.memory.require_started()
@@ -48,7 +55,6 @@ class Engine:
         memory = engine.Memory(lambda layer, block: tensor.address + block * stride + offsets[layer], LAYER_BLOCK_BYTES // engine.TOKENS)
         self.scheduler = engine.make_scheduler(config, 512)
         self.model = engine.Model(self.scheduler, memory)
-        self.elastic = owner.memory.elastic
         if self.scheduler.kv_cache_manager.block_pool.elastic is not self.elastic:
             raise AssertionError("the scheduler's block pool isn't over the pool")
 
@@ -69,7 +75,8 @@ class Engine:
 
     def close(self):
         self.owner.close()
-        self.arena.close()
+        if self.arena is not None:
+            self.arena.close()
 
 
 def requests_of(wave, count, shortest, new_tokens):
@@ -156,6 +163,46 @@ class Checks:
             self.require(tokens_of(first) == tokens_of(again) == tokens_of(third), "the answers differ")
             self.require(hits_again > hits, "the second wave found no more than the first: {0}, {1}".format(hits, hits_again))
             self.require(ours.elastic.losses > 0 and hits_third < hits_again, "the neighbour took nothing that was cached")
+        finally:
+            ours.close()
+
+    def check_a_workers_tensors_are_the_packed_layout_over_the_pool(self, note):
+        """vLLM's own allocation, hooked, and its own reshaping: what a kernel writes to a block of a layer lies in that block of the pool, at that layer's place."""
+        import torch
+
+        runner = engine.module("vllm.v1.worker.gpu.attn_utils")
+        ours = Engine(self.owner, "tensors", attach=False)
+        try:
+            config = ours.config
+            raw = runner._allocate_kv_cache(config, {}, torch.device("cpu"))
+            self.owner.memory.require_started()
+            heads, elements = 2, LAYER_BLOCK_BYTES // (4 * engine.TOKENS * 2 * 2)
+            shape, spec = (config.num_blocks, heads, engine.TOKENS, 2 * elements), SimpleNamespace(dtype=torch.float32, page_size_padded=None)
+            ours.elastic.capacity = config.num_blocks - 1
+            self.require(ours.elastic.reserve(40), "no memory came: {0}".format(ours.elastic.refusal))
+            blocks = [0] + [ours.elastic.popleft() for _ in range(40)]
+            views, place = [], config.kv_cache_tensors[0]
+            try:  # heads before tokens
+                other = runner._reshape_attention_kv_cache(raw["layer.0"], spec, shape, (0, 2, 1, 3), config.num_blocks, (place.offset, place.block_stride))
+                self.require(tuple(other.shape) == shape and other.stride(1) < other.stride(2), "the view is {0}, {1}".format(other.shape, other.stride()))
+                note(heads_before_tokens="served")
+            except IntegrationError:
+                note(heads_before_tokens="refused")
+            for place in config.kv_cache_tensors:
+                (name,) = place.shared_by
+                view = runner._reshape_attention_kv_cache(raw[name], spec, shape, (0, 1, 2, 3), config.num_blocks, (place.offset, place.block_stride))
+                self.require(tuple(view.shape) == shape, "a layer has the shape {0}".format(tuple(view.shape)))
+                views.append(view)
+            for layer, view in enumerate(views):
+                for block in blocks:
+                    view[block].fill_(1000 * layer + block)
+            base = raw["layer.0"].data_ptr()
+            for layer, place in enumerate(config.kv_cache_tensors):
+                for block in blocks:
+                    there = ctypes.string_at(base + block * place.block_stride + place.offset, LAYER_BLOCK_BYTES)
+                    self.require(there == struct.pack("<f", 1000 * layer + block) * (LAYER_BLOCK_BYTES // 4), "block {0} of layer {1} isn't where the pool has it".format(block, layer))
+            note(layers=len(views), blocks=len(blocks))
+            del raw, views, view
         finally:
             ours.close()
 

@@ -146,7 +146,7 @@ def main(words: List[str]) -> int:
         print("nothing is recorded of {0}; there are {1}".format(engine, ", ".join(known)))
         return 2
     releases = recorded(engine)
-    if not os.path.isfile(os.path.join(folder, "__init__.py")) or not set(words[2:]) <= set(releases):
+    if not os.path.isdir(folder) or not set(words[2:]) <= set(releases):
         print("{0} must be the folder of the package {1}, and a release one of {2}".format(folder, engine, ", ".join(sorted(releases))))
         return 2
     count = 0

@@ -12,11 +12,17 @@ from ...arena import Arena
 from ...devices import cuda_device_uuid
 from ...errors import MemoryRefusedError
 from ..elastic_blocks import GROUP
+from ..errors import IntegrationError
 from .engine_core import PLACE
 from .scheduling import STEP
 from .settings import Settings
 
 _RETRY_SECONDS = 0.01
+
+
+def device_name(device: Any) -> str:
+    """What a pool calls a ``torch.device``: the UUID of a GPU, or ``HOST-n``."""
+    return cuda_device_uuid(device.index or 0) if device.type == "cuda" else "HOST-{0}".format(device.index or 0)
 
 
 class WorkerMemory:
@@ -92,7 +98,7 @@ def change_worker(module: ModuleType, memory: WorkerMemory) -> None:
 
     def kvcached_device(self: Any) -> str:
         """UUID of this worker's GPU."""
-        return cuda_device_uuid(self.device.index)
+        return device_name(self.device)
 
     module.request_memory = request_memory  # type: ignore[attr-defined]
     worker.init_device = init_device_and_size
@@ -109,7 +115,7 @@ def change_runner(module: ModuleType, memory: WorkerMemory) -> None:
     def _allocate_kv_cache_tensors(self: Any, kv_cache_config: Any) -> Any:
         if not hasattr(kv_cache_config, PLACE):  # a few blocks for profiling
             return allocate(self, kv_cache_config)
-        return memory.raw_tensors(kv_cache_config, cuda_device_uuid(self.device.index))
+        return memory.raw_tensors(kv_cache_config, device_name(self.device))
 
     runner._allocate_kv_cache_tensors = _allocate_kv_cache_tensors
 
@@ -122,6 +128,26 @@ def change_second_runner(module: ModuleType, memory: WorkerMemory) -> None:
     def _allocate_kv_cache(kv_cache_config: Any, shared_layers: Any, device: Any) -> Any:
         if not hasattr(kv_cache_config, PLACE):
             return allocate(kv_cache_config, shared_layers, device)
-        return memory.raw_tensors(kv_cache_config, cuda_device_uuid(device.index))
+        return memory.raw_tensors(kv_cache_config, device_name(device))
 
     module._allocate_kv_cache = _allocate_kv_cache  # type: ignore[attr-defined]
+    change_reshaping(module)
+
+
+def change_reshaping(module: ModuleType) -> None:
+    """Both model runners make the layers' views by one function, which in sources before 0.25.0 mixed up the order of dimensions of packed tensors for backends that store
+    heads before tokens. A view of another shape than was asked for would be read wrongly, so it ends the start.
+    """
+    reshape: Any = module._reshape_attention_kv_cache  # type: ignore[attr-defined]
+
+    @functools.wraps(reshape)
+    def _reshape_attention_kv_cache(kv_raw_tensor: Any, kv_cache_spec: Any, kv_cache_shape: Any, *others: Any) -> Any:
+        view = reshape(kv_raw_tensor, kv_cache_spec, kv_cache_shape, *others)
+        if tuple(view.shape) != tuple(kv_cache_shape):
+            raise IntegrationError(
+                "vLLM made a KV view of shape {0} where its attention backend asked for {1}: this release can't pack for that backend. Choose another "
+                "(VLLM_ATTENTION_BACKEND, VLLM_KV_CACHE_LAYOUT=NHD), or leave kvcached off.".format(tuple(view.shape), tuple(kv_cache_shape))
+            )
+        return view
+
+    module._reshape_attention_kv_cache = _reshape_attention_kv_cache  # type: ignore[attr-defined]
