@@ -182,12 +182,12 @@ class Checks:
             self.require(ours.elastic.reserve(40), "no memory came: {0}".format(ours.elastic.refusal))
             blocks = [0] + [ours.elastic.popleft() for _ in range(40)]
             views, place = [], config.kv_cache_tensors[0]
-            try:  # heads before tokens
+            try:  # dimensions that lie in another order than they are named
                 other = runner._reshape_attention_kv_cache(raw["layer.0"], spec, shape, (0, 2, 1, 3), config.num_blocks, (place.offset, place.block_stride))
                 self.require(tuple(other.shape) == shape and other.stride(1) < other.stride(2), "the view is {0}, {1}".format(other.shape, other.stride()))
-                note(heads_before_tokens="served")
+                note(other_order_of_dimensions="served")
             except IntegrationError:
-                note(heads_before_tokens="refused")
+                note(other_order_of_dimensions="refused")
             for place in config.kv_cache_tensors:
                 (name,) = place.shared_by
                 view = runner._reshape_attention_kv_cache(raw[name], spec, shape, (0, 1, 2, 3), config.num_blocks, (place.offset, place.block_stride))

@@ -135,7 +135,7 @@ def change_second_runner(module: ModuleType, memory: WorkerMemory) -> None:
 
 
 def change_reshaping(module: ModuleType) -> None:
-    """Both model runners make the layers' views by one function, which in sources before 0.25.0 mixed up the order of dimensions of packed tensors for backends that store
+    """Both model runners make the layers' views by one function, which in sources before 0.25.0 mixed up the dimensions of packed tensors for backends that store
     heads before tokens. A view of another shape than was asked for would be read wrongly, so it ends the start.
     """
     reshape: Any = module._reshape_attention_kv_cache  # type: ignore[attr-defined]
@@ -146,7 +146,7 @@ def change_reshaping(module: ModuleType) -> None:
         if tuple(view.shape) != tuple(kv_cache_shape):
             raise IntegrationError(
                 "vLLM made a KV view of shape {0} where its attention backend asked for {1}: this release can't pack for that backend. Choose another "
-                "(VLLM_ATTENTION_BACKEND, VLLM_KV_CACHE_LAYOUT=NHD), or leave kvcached off.".format(tuple(view.shape), tuple(kv_cache_shape))
+                "(--attention-backend, or VLLM_KV_CACHE_LAYOUT=NHD), or leave kvcached off.".format(tuple(view.shape), tuple(kv_cache_shape))
             )
         return view
 
