@@ -50,10 +50,13 @@ def team_of(helper: Any) -> Team:
     if size == 1:
         return ALONE
     group = next((getattr(helper, name) for name in _GROUPS if getattr(helper, name, None) is not None), None)
-    if group is None:
+    # A group of our own must be made by all processes alike, which is only known where they are all of this team.
+    if group is None and getattr(helper, "world_size", 0) != size:
         raise IntegrationError("the engine's ranks have no group for messages between processes ({0}); install a release that this integration knows.".format(" or ".join(_GROUPS)))
     import torch.distributed as dist
 
+    if group is None:
+        group = dist.new_group(backend="gloo")
     root, rank = int(helper.tp_root_global_rank), int(helper.tp_local_rank)
 
     def broadcast(value: Any) -> Any:
