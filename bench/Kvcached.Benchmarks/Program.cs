@@ -3,6 +3,7 @@ using Kvcached.Benchmarks.AttachedMaps;
 using Kvcached.Benchmarks.CoordinatedMaps;
 using Kvcached.Benchmarks.Decisions;
 using Kvcached.Benchmarks.Messages;
+using Kvcached.Benchmarks.Scale;
 
 // Each benchmark has a file or a folder of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
 var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
@@ -12,6 +13,7 @@ var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringC
     ["blocks"] = args => Task.FromResult(BlocksRunner.Run(args)),
     ["coordinated-map"] = CoordinatedMapBenchmark.RunAsync,
     ["decision"] = args => Task.FromResult(DecisionBenchmark.Run(args)),
+    ["scale"] = ScaleBenchmark.RunAsync,
     ["messages"] = args => Task.FromResult(MessagesBenchmark.Run(args)),
 };
 

@@ -27,6 +27,7 @@ from .bench import Bench
 from .children import StepFailed
 from .figures import condition_table, table
 from .plan import Plan
+from .systems import Systems
 
 
 def parse() -> argparse.Namespace:
@@ -44,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=30, help="maps in each turn")
     parser.add_argument("--operations", type=int, default=0, help="operations of the trace; default: 100000, without a GPU 20000")
     parser.add_argument("--peak-pages", type=int, default=0, help="page ids of the trace's peak; default: 280 (35 GiB on each GPU), without a GPU 40")
-    parser.add_argument("--decay", type=float, default=1.0, metavar="SECONDS", help="after which unused pages go back")
+    parser.add_argument("--decay", type=float, default=0.25, metavar="SECONDS", help="after which unused pages go back")
     parser.add_argument("--kept-decay", type=float, default=2.0, metavar="SECONDS", help="after which hosts release what was unmapped")
     parser.add_argument("--limit", type=int, default=270, metavar="SECONDS", help="after which the run ends with what it has")
     arguments = parser.parse_args()
@@ -100,7 +101,8 @@ def main() -> int:
     def save(bench: Bench) -> None:
         """The rows are a list of their own; all that explains them lies beside it."""
         write(path + ".json", bench.rows)
-        write(path + "-facts.json", dict(facts, steps=bench.steps, condition=bench.condition, memory=bench.memory_facts))
+        write(path + "-facts.json", dict(facts, steps=bench.steps, notes=systems.notes, condition=bench.condition,
+                                          driver=bench.limits.facts, memory=systems.memory_facts))
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, end)
@@ -115,7 +117,8 @@ def main() -> int:
             facts["kvcachedBuildSeconds"] = round(time.monotonic() - started, 1)
             print("{0} s".format(facts["kvcachedBuildSeconds"]), flush=True)
         client = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "python")
-        bench = Bench(plan, os.path.abspath(arguments.host), os.path.abspath(arguments.library), client, built, folder, save)
+        systems = Systems(plan, os.path.abspath(arguments.host), os.path.abspath(arguments.library), client, built, folder)
+        bench = Bench(plan, systems, save)
         bench.run()
         failed = [step for step in bench.steps if step["problem"]]
         return 1 if failed else 0

@@ -28,9 +28,12 @@ class _Access(ctypes.Structure):
 
 
 class Driver:
-    """One device's calls; no context is made."""
+    """One device's calls; no context is made unless asked for.
 
-    def __init__(self) -> None:
+    :param exportable: Whether what it creates can be shared by descriptors. :param rdma: Whether network cards may reach it.
+    """
+
+    def __init__(self, exportable: bool = True, rdma: bool = False) -> None:
         self._cuda: Any = ctypes.CDLL("libcuda.so.1")
         size, address, handle = ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint64
         types: Dict[str, List[Any]] = {
@@ -47,8 +50,8 @@ class Driver:
         for name, arguments in types.items():
             getattr(self._cuda, name).argtypes = arguments
         self.call("cuInit", 0)
-        self._properties = _Properties(1, _FD, _Location(1, 0))
-        self._access = _Access(_Location(1, 0), 3)
+        self._properties = _Properties(1, _FD if exportable else 0, _Location(1, 0))
+        self._properties.flags[1] = 1 if rdma else 0
 
     def call(self, name: str, *arguments: Any) -> float:
         """Makes the call; returns its microseconds."""
@@ -72,7 +75,17 @@ class Driver:
 
     def map(self, address: int, size: int, handle: int, took: Dict[str, List[float]]) -> None:
         took.setdefault("cuMemMap", []).append(self.call("cuMemMap", address, size, 0, handle, 0))
-        took.setdefault("cuMemSetAccess", []).append(self.call("cuMemSetAccess", address, size, ctypes.byref(self._access), 1))
+        took.setdefault("cuMemSetAccess", []).append(self.allow(address, size))
+
+    def allow(self, address: int, size: int, access: int = 3) -> float:
+        """Sets access, by default to read and write; returns microseconds."""
+        return self.call("cuMemSetAccess", address, size, ctypes.byref(_Access(_Location(1, 0), access)), 1)
+
+    def make_context(self) -> None:
+        """A primary context, as any engine's worker has one."""
+        context = ctypes.c_void_p()
+        self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
+        self.call("cuCtxSetCurrent", context)
 
     def unmap(self, address: int, size: int, took: Dict[str, List[float]]) -> None:
         took.setdefault("cuMemUnmap", []).append(self.call("cuMemUnmap", address, size))
@@ -98,32 +111,48 @@ class Driver:
         self.call("cuMemAddressFree", address, size)
 
 
-def kept(size: int, mappings: int, times: int, warm_up: int) -> Dict[str, List[float]]:
-    """Maps and unmaps ``mappings`` handles of ``size`` bytes that are kept: sums over them per time, microseconds."""
-    driver = Driver()
-    nothing: Dict[str, List[float]] = {}
-    base = driver.reserve(size * mappings)
-    handles = [driver.create(size, nothing) for _ in range(mappings)]
-    mapped: List[float] = []
-    unmapped: List[float] = []
-    for index in range(warm_up + times):
+class KeptHandles:
+    """Handles side by side that stay while they are mapped and unmapped all together, again and again."""
+
+    def __init__(self, size: int, mappings: int) -> None:
+        self._driver = Driver()
+
+        # As any engine's worker has one. Without it, and with nothing else mapped, each first map and last unmap costs a millisecond more.
+        self._driver.make_context()
+        self._size = size
+        self._base = self._driver.reserve(size * mappings)
+        self._handles = [self._driver.create(size, {}) for _ in range(mappings)]
+
+    def map(self) -> Dict[str, float]:
+        """Microseconds by call, summed over the mappings."""
         took: Dict[str, List[float]] = {}
-        for place, handle in enumerate(handles):
-            driver.map(base + place * size, size, handle, took)
-        for place in range(mappings):
-            driver.unmap(base + place * size, size, took)
-        if index >= warm_up:
-            mapped.append(sum(took["cuMemMap"]) + sum(took["cuMemSetAccess"]))
-            unmapped.append(sum(took["cuMemUnmap"]))
-    for handle in handles:
-        driver.release(handle, nothing)
-    driver.free(base, size * mappings)
-    return {"map": mapped, "unmap": unmapped}
+        for place, handle in enumerate(self._handles):
+            self._driver.map(self._base + place * self._size, self._size, handle, took)
+        return {name: sum(values) for name, values in took.items()}
+
+    def unmap(self) -> Dict[str, float]:
+        took: Dict[str, List[float]] = {}
+        for place in range(len(self._handles)):
+            self._driver.unmap(self._base + place * self._size, self._size, took)
+        return {name: sum(values) for name, values in took.items()}
+
+    def let_go(self) -> None:
+        for handle in self._handles:
+            self._driver.release(handle, {})
+        self._driver.free(self._base, self._size * len(self._handles))
+
+
+_kept: List[KeptHandles] = []
+
+
+def prepare(size: int, mappings: int) -> None:
+    _kept.append(KeptHandles(size, mappings))
 
 
 def anew(size: int, times: int, warm_up: int) -> Dict[str, Dict[str, List[float]]]:
     """A new handle each time: what its owner calls (create, export, release) and what a process that gets its descriptor calls."""
     owner, worker = Driver(), Driver()
+    worker.make_context()
     base = worker.reserve(size)
     by_owner: Dict[str, List[float]] = {}
     by_worker: Dict[str, List[float]] = {}
@@ -143,4 +172,6 @@ def anew(size: int, times: int, warm_up: int) -> Dict[str, Dict[str, List[float]
 
 
 def commands() -> Dict[str, Callable[..., Any]]:
-    return {"kept": kept, "anew": anew}
+    return {
+        "prepare": prepare, "map": lambda: _kept[-1].map(), "unmap": lambda: _kept[-1].unmap(), "let_go": lambda: _kept.pop().let_go(), "anew": anew,
+    }

@@ -85,6 +85,20 @@ def make_bytes_row(work: str, ranks: int, kvcached_bytes: Optional[float], ours_
     return row
 
 
+def calls_of(rounds: Sequence[Dict[str, List[float]]], operations: int) -> Dict[str, Dict[str, float]]:
+    """Driver calls in the timed part of one operation, of all processes of a system together, and their mean microseconds; by name."""
+    totals: Dict[str, List[float]] = {}
+    for part in rounds:
+        for name, (number, microseconds) in part.items():
+            total = totals.setdefault(name, [0, 0.0])
+            total[0] += number
+            total[1] += microseconds
+    return {
+        name: {"perOperation": round(number / operations, 2), "meanMicroseconds": round(microseconds / number, 1)}
+        for name, (number, microseconds) in totals.items() if number
+    }
+
+
 def ratio_of(ours: Optional[float], theirs: Optional[float]) -> Optional[float]:
     """Ours over theirs; None where one is missing or theirs is nothing."""
     if ours is None or theirs is None or theirs <= 0:

@@ -17,14 +17,15 @@ from .sequence import Engine
 class Hosts:
     """One host per rank. ``folder`` takes their sockets and logs."""
 
-    def __init__(self, program: str, gpus: Sequence[str], backend: str, memory: str, folder: str, extra: Sequence[str] = ()) -> None:
+    def __init__(self, program: str, gpus: Sequence[str], backend: str, memory: str, folder: str, extra: Sequence[str] = (),
+                 environments: Sequence[Dict[str, str]] = ()) -> None:
         self._processes: List["subprocess.Popen[bytes]"] = []
         self.sockets: List[str] = []
         self.management: List[str] = []
         try:
             seed: List[str] = []
             for number, gpu in enumerate(gpus):
-                ready = self._start(program, number, gpu, backend, memory, len(gpus), folder, seed + list(extra))
+                ready = self._start(program, number, gpu, backend, memory, len(gpus), folder, seed + list(extra), environments[number] if environments else {})
                 self.sockets.append(ready["socket"])
                 self.management.append("http://127.0.0.1:{0}".format(ready["managementPort"]))
                 seed = seed or ["--seed", "127.0.0.1:{0}".format(ready["port"])]
@@ -32,14 +33,15 @@ class Hosts:
             self.stop()
             raise
 
-    def _start(self, program: str, number: int, gpu: str, backend: str, memory: str, count: int, folder: str, extra: List[str]) -> Dict[str, Any]:
+    def _start(self, program: str, number: int, gpu: str, backend: str, memory: str, count: int, folder: str, extra: List[str],
+               environment: Dict[str, str]) -> Dict[str, Any]:
         command = [program, "--gpu", gpu, "--memory", memory, "--hosts", str(count), "--run-dir", os.path.join(folder, "run"), "--port", "0"]
         command += ["--management-port", "0"] + extra
         if backend != "none":
             command += ["--backend", backend]
         log_path = os.path.join(folder, "host-{0}.log".format(number))
         with open(log_path, "wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=dict(os.environ, **environment))
         self._processes.append(process)
         assert process.stdout is not None
         if not select.select([process.stdout], [], [], 60)[0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
 from . import sequence, trace
 from .ours import OurEngine
@@ -22,8 +22,22 @@ def open_pools(socket: str, gpus: List[str], pools: List[Dict[str, Any]]) -> Non
     for wanted in pools:
         group = kvc.Group("full", "multi_head", 16, wanted["layers"], 2, wanted["block_bytes"], wanted["page_bytes"], wanted["virtual_pages"])
         spec = kvc.PoolSpec(wanted["name"], [group], gpus, layout=wanted["layout"])
-        pool = session.open_pool(spec, kvc.PoolOptions(**wanted["options"]))
-        _engines[wanted["name"]] = OurEngine(pool, group)
+        _engines[wanted["name"]] = OurEngine(_open(session, spec, kvc.PoolOptions(**wanted["options"])), group)
+
+
+def _open(session: Any, spec: Any, options: Any) -> Any:
+    """Hosts make themselves known a moment after they have started."""
+    import kvcached_client as kvc
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return session.open_pool(spec, options)
+        except (kvc.UnavailableError, kvc.BadSpecError) as refusal:
+            is_early = isinstance(refusal, kvc.UnavailableError) or "UNKNOWN_GPU" in str(refusal)
+            if not is_early or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def ready(pool: str, null_block: bool) -> int:
@@ -46,8 +60,8 @@ def ready(pool: str, null_block: bool) -> int:
             time.sleep(0.05)
 
 
-def pages(pool: str, count: int, times: int, warm_up: int, one_by_one: bool = False) -> Dict[str, List[float]]:
-    return sequence.quietly(lambda: sequence.pages(_engines[pool], count, times, warm_up, one_by_one))
+def pages(pool: str, count: int, times: int, warm_up: int, one_by_one: bool = False, counted: Sequence[str] = ()) -> Dict[str, Any]:
+    return sequence.quietly(lambda: sequence.pages(_engines[pool], count, times, warm_up, one_by_one, counted))
 
 
 def blocks(pool: str, count: int, times: int, warm_up: int) -> Dict[str, List[float]]:

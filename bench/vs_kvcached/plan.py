@@ -48,13 +48,13 @@ class Plan:
         return self.peak_pages * BLOCKS_PER_PAGE * 9 // 10
 
     def our_pools(self) -> List[Dict[str, Any]]:
-        """Page rows with growth asked for, block rows with what an engine gets by default."""
+        """Page rows with growth asked for; block rows with growth ahead, not further than a tenth of a second: what is held ahead counts against us."""
         asked = {"grow_ahead": False, "warm_decay": None, "null_block": False}
         shape = {"layers": self.layers, "page_bytes": self.page_bytes, "block_bytes": self.block_bytes}
         return [
             dict(shape, name="vs-pages", layout="contiguous", virtual_pages=SPARE_PAGES, options=asked),
             dict(shape, name="vs-layers", layout="per_layer", virtual_pages=SPARE_PAGES, options=asked),
-            dict(shape, name="vs-blocks", layout="contiguous", virtual_pages=self.peak_pages * 2, options={"warm_decay": self.decay_seconds}),
+            dict(shape, name="vs-blocks", layout="contiguous", virtual_pages=self.peak_pages * 2, options={"warm_decay": self.decay_seconds, "growth_horizon": 0.1}),
         ]
 
     def facts(self) -> Dict[str, Any]:

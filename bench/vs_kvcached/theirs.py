@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from .children import StepFailed
 from .sequence import Engine
@@ -44,21 +44,40 @@ def build(source: str, folder: str, timeout: float) -> str:
 
 
 def build_environment(folder: str) -> Dict[str, str]:
-    """Links against libcuda.so although only libcuda.so.1 may be installed."""
+    """Links against shared libraries whose development names may be missing.
+
+    Where a compiler finds only the static libstdc++, the extension gets a second one beside PyTorch's, half bound to each: its first number printed ends the
+    process.
+    """
     variables = dict(os.environ, MAX_JOBS=str(min(16, os.cpu_count() or 4)), TORCH_CUDA_ARCH_LIST="9.0")
     links = os.path.join(folder, "links")
     os.makedirs(links, exist_ok=True)
-    found = subprocess.run(["ldconfig", "-p"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
-    for line in found.splitlines():
-        if "libcuda.so.1 " in line and "=>" in line and not os.path.lexists(os.path.join(links, "libcuda.so")):
-            os.symlink(line.split("=>")[1].strip(), os.path.join(links, "libcuda.so"))
+    for name in ("libcuda.so.1", "libstdc++.so.6"):
+        path, link = shared_library(name), os.path.join(links, name.rsplit(".", 1)[0])
+        if path is not None and not os.path.lexists(link):
+            os.symlink(path, link)
     variables["LIBRARY_PATH"] = os.pathsep.join([links] + [p for p in variables.get("LIBRARY_PATH", "").split(os.pathsep) if p])
+    variables["LDFLAGS"] = "-L{0} {1}".format(links, variables.get("LDFLAGS", "").replace("-static-libstdc++", "")).strip()
     return variables
 
 
+def shared_library(name: str) -> Optional[str]:
+    """Where the loader finds a library of this processor; None where it doesn't."""
+    found = subprocess.run(["ldconfig", "-p"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    for line in found.splitlines():
+        if line.strip().startswith(name + " ") and "=>" in line and "x86-64" in line:
+            return line.split("=>")[1].strip()
+    return None
+
+
 def environment(folder: str, name: str, contiguous: bool) -> Dict[str, str]:
-    """What its processes of one instance share. All else stays at its defaults."""
+    """What its processes of one instance share. All else stays at its defaults.
+
+    The C++ library comes first in each, so that all that is loaded is bound to that one.
+    """
+    runtime = shared_library("libstdc++.so.6")
     return {
+        **({"LD_PRELOAD": runtime} if runtime is not None else {}),
         "PYTHONPATH": folder,
         "KVCACHED_IPC_NAME": name,
         "KVCACHED_CONTIGUOUS_LAYOUT": "true" if contiguous else "false",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from . import sequence, trace
 from .theirs import TheirBlocks, TheirPages
@@ -33,10 +33,10 @@ def open_engine(
         _blocks.free(taken)
 
 
-def pages(count: int, times: int, warm_up: int, one_by_one: bool = False) -> Dict[str, List[float]]:
+def pages(count: int, times: int, warm_up: int, one_by_one: bool = False, counted: Sequence[str] = ()) -> Dict[str, Any]:
     assert _pages is not None
     engine = _pages
-    return sequence.quietly(lambda: sequence.pages(engine, count, times, warm_up, one_by_one))
+    return sequence.quietly(lambda: sequence.pages(engine, count, times, warm_up, one_by_one, counted))
 
 
 def blocks(count: int, times: int, warm_up: int) -> Dict[str, List[float]]:

@@ -22,7 +22,7 @@ class PoolOptions:
     :ivar grow_ahead: Whether the library asks for pages ahead of need.
     :ivar growth_horizon: Seconds of the measured growth for which blocks are kept free.
     :ivar minimum_free_blocks: Kept free of each group once it was used.
-    :ivar max_growth_pages: Most pages asked for ahead of need at once.
+    :ivar max_growth_pages: Most pages asked for ahead of need at once; fewer where one mapping of them would be larger than 128 MiB.
     :ivar warm_decay: Seconds after which unused extents go back; None = never.
     :ivar warm_pages_to_keep: Pages of each group that decay leaves mapped.
     :ivar evict_to_allocate: Whether allocating evicts the oldest cached blocks when free ones run out.
