@@ -43,12 +43,19 @@ def metadata(version):
     ).format(version, description)
 
 
+def entry_points():
+    """The plugins of engines, as pyproject.toml names them."""
+    with open(os.path.join(FOLDER, "pyproject.toml")) as file:
+        found = re.findall(r'^\[project\.entry-points\."([^"]+)"\]\n((?:.+\n)+)', file.read(), re.MULTILINE)
+    return "\n".join("[{0}]\n{1}".format(group, lines.replace('"', "")) for group, lines in found)
+
+
 def package_files():
     """Paths of the package's files, with those of the packages in it."""
     found = []
     for folder, _folders, names in os.walk(os.path.join(FOLDER, PACKAGE)):
         inside = os.path.relpath(folder, FOLDER)
-        found.extend("{0}/{1}".format(inside, name) for name in names if name.endswith(".py") or name == "py.typed")
+        found.extend("{0}/{1}".format(inside, name) for name in names if name.endswith((".py", ".json")) or name == "py.typed")
     return sorted(found)
 
 
@@ -71,6 +78,7 @@ def main():
     with open(os.path.join(os.path.dirname(FOLDER), "LICENSE"), "rb") as source:
         files.append((info + "/LICENSE", source.read()))
     files.append((info + "/METADATA", metadata(version).encode("utf-8")))
+    files.append((info + "/entry_points.txt", entry_points().encode("utf-8")))
     files.append((info + "/WHEEL", "Wheel-Version: 1.0\nGenerator: make_wheel\nRoot-Is-Purelib: false\nTag: {0}\n".format(tag).encode()))
     record = []
     for name, content in files:

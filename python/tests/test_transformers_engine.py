@@ -79,9 +79,9 @@ class TransformersEngineTests(HostTestCase):
         manager, _ = self.manager(CONFIG(num_blocks=64))
         self.assertEqual(512, manager._create_batch_processor().cache.max_batch_tokens)
 
-    def test_several_gpus_are_refused_before_anything_is_opened(self):
+    def test_ranks_without_a_group_for_messages_are_refused_before_anything_is_opened(self):
         manager, _ = self.manager(CONFIG(num_blocks=64, tp_size=2))
-        with self.assertRaisesRegex(kvcached.IntegrationError, "tensor parallelism"):
+        with self.assertRaisesRegex(kvcached.IntegrationError, "no group for messages"):
             manager._create_batch_processor()
 
     def test_an_unknown_release_changes_nothing(self):

@@ -5,13 +5,13 @@ import unittest
 
 from kvcached_client.integrations import transformers as kvcached
 from kvcached_client.integrations.transformers import signatures
-from kvcached_client.integrations.transformers.errors import IntegrationError
+from kvcached_client.integrations.errors import IntegrationError
 from kvcached_client.integrations.transformers.hooks import hook_processor
 from kvcached_client.integrations.transformers.layout import CacheShape, blocks_per_stride, flat_rows
 from kvcached_client.integrations.transformers.manager import make_elastic
 from kvcached_client.integrations.transformers.settings import Settings, from_environment
 from kvcached_client.integrations.transformers.signatures import Recorded
-from kvcached_client.integrations.transformers.steps import StepClock
+from kvcached_client.integrations.steps import StepClock
 from tests.seam import BlockManager
 
 

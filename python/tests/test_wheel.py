@@ -40,6 +40,20 @@ class WheelTests(LibraryTestCase):
             )
             self.assertEqual("0.1.0 {0}/kvcached_client/libkvcached.so\n".format(site), done.stdout.decode())
 
+    def test_engines_find_the_plugins_and_what_is_recorded_of_them(self):
+        with tempfile.TemporaryDirectory() as site:
+            with zipfile.ZipFile(self.wheel) as wheel:
+                wheel.extractall(site)
+            code = (
+                "from importlib.metadata import distributions\n"
+                "points = [p for d in distributions(path=[{0!r}]) for p in d.entry_points]\n"
+                "for p in sorted(points): print(p.group, p.load().__module__, len(__import__('kvcached_client.integrations.recorded', fromlist=['']).recorded(p.value.split('.')[2].split(':')[0])))"
+            ).format(site)
+            variables = dict(os.environ, PYTHONPATH=site)
+            done = subprocess.run([sys.executable, "-B", "-c", code], cwd=site, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            expected = "sglang.srt.plugins kvcached_client.integrations.sglang 2\nvllm.general_plugins kvcached_client.integrations.vllm 2\n"
+            self.assertEqual(expected, done.stdout.decode())
+
     def test_record_is_right(self):
         with zipfile.ZipFile(self.wheel) as wheel:
             names = set(wheel.namelist())

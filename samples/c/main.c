@@ -1,5 +1,6 @@
 /* Tries kv_cells on main memory: main SOCKET [DEVICE]. A context of 16,384 cells is reserved, filled up, cut down and filled again.
- *   cc -std=c11 -I LIBRARY_FOLDER -o kv_cells main.c kv_cells.c -L LIBRARY_FOLDER -lkvcached */
+ *   cc -std=c11 -I LIBRARY_FOLDER -o kv_cells main.c kv_cells.c -L LIBRARY_FOLDER -lkvcached -Wl,-rpath,LIBRARY_FOLDER
+ * SOCKET is in the ready line of a host, such as: Kvcached.Host --gpu none:0 --hosts 1 --memory 1GiB */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -15,17 +15,20 @@ class Host:
     :param program: The program Kvcached.Host.
     :param gpu: UUID of the GPU; the engine's processes see the same one.
     :param memory: What it lends, such as ``24GiB``.
+    :param first: The first host of the domain, if this is not it; they share its folder.
+    :param hosts: Hosts that the domain has.
     """
 
-    def __init__(self, program, gpu, memory):
-        self.folder = tempfile.mkdtemp(prefix="kvcached-")
-        self._program, self._gpu, self._memory = program, gpu, memory
+    def __init__(self, program, gpu, memory, first=None, hosts=1):
+        self.folder = first.folder if first else tempfile.mkdtemp(prefix="kvcached-")
+        self._program, self._gpu, self._memory, self._first, self._hosts = program, gpu, memory, first, hosts
         self._ready = None
         self.start()
 
     def start(self):
-        command = [self._program, "--gpu", self._gpu, "--backend", "cuda", "--memory", self._memory, "--hosts", "1", "--port", "0", "--management-port", "0"]
-        command += ["--run-dir", os.path.join(self.folder, "run")]
+        command = [self._program, "--gpu", self._gpu, "--backend", "cuda", "--memory", self._memory, "--hosts", str(self._hosts), "--port", "0"]
+        command += ["--management-port", "0", "--run-dir", os.path.join(self.folder, "run")]
+        command += ["--seed", "127.0.0.1:{0}".format(self._first.port)] if self._first else []
         with open(os.path.join(self.folder, "host.log"), "ab") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         line = self._process.stdout.readline()
@@ -36,6 +39,10 @@ class Host:
     @property
     def socket(self):
         return self._ready["socket"]
+
+    @property
+    def port(self):
+        return self._ready["port"]
 
     def ask(self, path):
         """What the management interface answers, such as ``/pools``."""
@@ -70,7 +77,8 @@ class Host:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._first:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def first_gpu():

@@ -44,10 +44,11 @@ def make_manager(model, blocks, batch_tokens, new_tokens, return_logprobs=False,
     return model.init_continuous_batching(generation_config=generation, continuous_batching_config=batching)
 
 
-def run_once(manager, prompts, new_tokens, timeout):
+def run_once(manager, prompts, new_tokens, timeout, before_stop=lambda: None):
     """All prompts at once, handed over before the engine starts, so that two runs make the same batches. Stops the manager.
 
-    Gives tokens and log probabilities by prompt, seconds, and the time to each prompt's first token; ``problems`` is empty when all went well.
+    ``before_stop`` is called once all is answered. Gives tokens and log probabilities by prompt, seconds, and the time to each prompt's first token;
+    ``problems`` is empty when all went well.
     """
     problems = []
     try:
@@ -64,6 +65,7 @@ def run_once(manager, prompts, new_tokens, timeout):
                 problems.append("the engine's thread ended by itself: {0!r}".format(getattr(manager, "fatal_error", None)))
                 break
         seconds = time.perf_counter() - started
+        before_stop()
     finally:
         manager.stop(block=True, timeout=60)
         if hasattr(manager, "destroy"):

@@ -145,6 +145,12 @@ class Engine:
                     )
                 self._news.wait(min(left, 1))
 
+    def require_alive(self):
+        """Raises RuntimeError when the engine ended or could not start."""
+        with self._news:
+            if self._has_stopped or self.start_error or self.died:
+                raise RuntimeError("{0} ended: died {1}, start error {2}, ended {3}".format(self.name, self.died, self.start_error, self._has_stopped))
+
     def wait_ready(self, seconds=START_SECONDS):
         self.wait_for(lambda: self._is_ready, seconds, "did not start")
 

@@ -1,8 +1,8 @@
 """Three transformers engines on one GPU whose peaks come one after the other: fixed equal shares against memory that moves.
 
-    three_models.py --host DIR/Kvcached.Host [--rate N] [--json FILE]
-Arrivals and lengths are those of a production trace (samples/traces), thinned or pressed to the asked rate; both ways serve exactly the same requests at the same
-moments. Prints mean and 99th percentile of the time to the first token, by engine and in all.
+    three_models.py --host DIR/Kvcached.Host [--rates N N N] [--json FILE]
+Arrivals and lengths are those of a production trace (samples/traces), thinned or pressed to each of the asked rates; both ways serve exactly the same requests at
+the same moments, one rate after the other, the lowest first. Prints mean and 99th percentile of the time to the first token, by engine and in all.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 
@@ -50,25 +51,36 @@ def plan(rate, quiet_rate, seconds):
     return sorted(requests, key=lambda request: request[:2])
 
 
+def versions():
+    """Of what is measured. Asked for in a process of its own: this one must not hold memory of the GPU."""
+    ask = "import torch, transformers; print(torch.__version__, transformers.__version__, torch.cuda.get_device_name(), sep='|')"
+    torch, transformers, gpu = subprocess.run([sys.executable, "-c", ask], stdout=subprocess.PIPE, check=True).stdout.decode().strip().splitlines()[-1].split("|")
+    return {"torch": torch, "transformers": transformers, "gpu": gpu}
+
+
 def moment(text):
     return datetime.datetime.fromisoformat(text[:26]).timestamp()
 
 
-def play(engines, requests, drain_seconds):
-    """Submits each request at its time and waits for all answers; gives those of each engine by request."""
+def play(engines, requests, label, drain_seconds):
+    """Submits each request at its time and waits for the answers; gives engine and name of each request. Some may still be unanswered: more were asked for
+    than the memory can serve.
+
+    :raises RuntimeError: An engine ended by itself.
+    """
     began = time.monotonic()
     names = []
     for number, (when, engine, prompt, new_tokens) in enumerate(requests):
         time.sleep(max(0.0, began + when - time.monotonic()))
-        names.append((engine, "r{0}".format(number)))
+        names.append((engine, "{0}-{1}".format(label, number)))
         engines[engine].submit(names[-1][1], prompt, new_tokens)
-    problems = []
+    given_up = time.monotonic() + drain_seconds
     for number, engine in enumerate(engines):
         try:
-            engine.wait_done([name for e, name in names if e == number], drain_seconds)
-        except TimeoutError as problem:
-            problems.append(str(problem))
-    return names, problems
+            engine.wait_done([name for e, name in names if e == number], max(0.01, given_up - time.monotonic()))
+        except TimeoutError:
+            engine.require_alive()
+    return names
 
 
 def figures(seconds):
@@ -79,12 +91,27 @@ def figures(seconds):
     return {"count": len(ordered), "mean": round(sum(ordered) / len(ordered), 4), "p50": round(at(0.5), 4), "p99": round(at(0.99), 4), "max": round(ordered[-1], 4)}
 
 
-def serve(way, arguments, requests):
-    """One way of sharing; gives what was measured."""
-    total = arguments.gib << 30
-    host, engines = None, []
+def measure(engines, rate, requests, drain_seconds):
+    """Plays the requests of one rate; gives what was measured. ``unanswered`` counts those that had no answer ``drain_seconds`` after the last arrival; they are
+    in no other figure, so where there are some, the true times are longer."""
+    names = play(engines, requests, "at-{0:g}".format(rate), drain_seconds)
+    done = [(engine, engines[engine].done[name]) for engine, name in names if name in engines[engine].done]
+    return {
+        "rate": rate,
+        "requests": len(names),
+        "unanswered": len(names) - len(done),
+        "ttft_seconds": {"all": figures([a[2] for _, a in done]), **{str(e): figures([a[2] for x, a in done if x == e]) for e in range(ENGINES)}},
+        "latency_seconds": figures([a[3] for _, a in done]),
+        "problems": [answer[1] for _, answer in done if answer[1]][:3],
+    }
+
+
+def serve(way, arguments, waves):
+    """One way of sharing; gives what was measured at each rate. After a rate at which requests were left over there is no higher one: they would be in its way."""
+    total = int(arguments.gib * (1 << 30))
+    host, engines, report = None, [], {"rates": [], "problems": []}
     try:
-        host = Host(arguments.host, first_gpu(), "{0}GiB".format(arguments.gib)) if way == "elastic" else None
+        host = Host(arguments.host, first_gpu(), "{0}MiB".format(total >> 20)) if way == "elastic" else None
         blocks = total // BLOCK_BYTES // (1 if host else ENGINES)
         for number in range(ENGINES):
             settings = {"socket": host.socket, "pool": "model-{0}".format(number), "grow_timeout": 0.1} if host else None
@@ -95,40 +122,41 @@ def serve(way, arguments, requests):
             engine.submit("warm", [5] * 1200, 4)
         for engine in engines:
             engine.wait_done(["warm"], 60)
-        names, problems = play(engines, requests, arguments.drain)
-        done = [(engine, engines[engine].done[name]) for engine, name in names if name in engines[engine].done]
-        problems += [answer[1] for _, answer in done if answer[1]][:3]
-        measured = {
-            "ttft_seconds": {"all": figures([a[2] for _, a in done]), **{str(e): figures([a[2] for x, a in done if x == e]) for e in range(ENGINES)}},
-            "latency_seconds": figures([a[3] for _, a in done]), "unanswered": len(names) - len(done), "problems": problems,
-        }
+        for rate, requests in waves:
+            report["rates"].append(measure(engines, rate, requests, arguments.drain))
+            print("{0}: {1}".format(way, json.dumps(report["rates"][-1])), flush=True)
+            report["problems"] += report["rates"][-1]["problems"]
+            if report["rates"][-1]["unanswered"]:
+                break
         if host:
-            measured["states"] = [engine.state() for engine in engines]
-        return measured
+            report["states"] = [engine.state() for engine in engines]
     except Exception as problem:
-        return {"problems": ["{0}: {1}".format(type(problem).__name__, problem)], "host": host.log() if host else ""}
+        report["problems"].append("{0}: {1}".format(type(problem).__name__, problem))
+        report["host"] = host.log() if host else ""
     finally:
         for engine in engines:
-            engine.stop()
+            engine.kill()
         if host:
             host.close()
+    return report
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", required=True, help="the program Kvcached.Host")
-    parser.add_argument("--gib", type=int, default=3, help="GiB of KV memory, divided or lent")
-    parser.add_argument("--rate", type=float, default=16, help="requests per second of an engine in its peak")
-    parser.add_argument("--quiet-rate", type=float, default=0.5, help="and otherwise")
-    parser.add_argument("--seconds", type=float, default=45)
-    parser.add_argument("--drain", type=float, default=40, help="seconds to wait for the last answers")
+    parser.add_argument("--gib", type=float, default=1.5, help="GiB of KV memory, divided or lent")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1, 2, 4], help="requests per second of an engine in its peak, one run each, ascending")
+    parser.add_argument("--quiet-rate", type=float, default=0.2, help="and otherwise")
+    parser.add_argument("--seconds", type=float, default=30, help="of each rate")
+    parser.add_argument("--drain", type=float, default=20, help="seconds to wait for the last answers of a rate")
     parser.add_argument("--json", help="file to write the results to")
     arguments = parser.parse_args()
-    requests = plan(arguments.rate, arguments.quiet_rate, arguments.seconds)
-    report = {"arguments": {name: value for name, value in vars(arguments).items() if name not in ("host", "json")}, "requests": len(requests)}
+    waves = [(rate, plan(rate, arguments.quiet_rate, arguments.seconds)) for rate in sorted(arguments.rates)]
+    report = {"benchmark": "three-models", "arguments": {name: value for name, value in vars(arguments).items() if name not in ("host", "json")}, "versions": versions()}
     for way in ("fixed", "elastic"):
-        report[way] = serve(way, arguments, requests)
-        print("{0}: {1}".format(way, json.dumps(report[way])), flush=True)
+        report[way] = serve(way, arguments, waves)
+        if report[way]["problems"]:
+            print("{0}: {1}".format(way, report[way]["problems"]), flush=True)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(report, file, indent=2)

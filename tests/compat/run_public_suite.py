@@ -6,7 +6,8 @@
     run_public_suite.py --test-host PROGRAM ... KVCACHED_SOURCE               main memory: tests that need CUDA skip themselves or fail
 
 KVCACHED_SOURCE is a checkout of kvcached; nothing of it is changed or copied. Every file runs in an interpreter of its own. ``--posix-ipc`` names a folder with posix_ipc
-where that isn't installed: one with a built module, or its source, which is built there with a C compiler.
+where that isn't installed: one with a built module, or its source, which is built there with a C compiler. ``--packages`` names a folder with other packages that
+aren't installed: pytest, for one, runs from wherever its files are.
 
 A file counts as proof only when ``kvcached.vmm_ops`` was this package's module from its first to its last test and its tests called into this package. Files that
 put a fake of their own in its place, or test parts that never come near it, are counted apart.
@@ -122,6 +123,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     host.add_argument("--test-host", help="the program kvcached-test-host: two hosts on main memory")
     parser.add_argument("--memory", default="24GiB", help="what that host lends")
     parser.add_argument("--posix-ipc", help="folder with posix_ipc, built or as source")
+    parser.add_argument("--packages", help="folder with packages that aren't installed, such as pytest")
     parser.add_argument("--commit", help="commit of the source, where it is no git checkout")
     parser.add_argument("--json", help="where to write the results")
     parser.add_argument("--markdown", help="where to write the table")
@@ -134,6 +136,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     lists = {name: listed for listed in ("cpu", "gpu", "integration") for name in manifest(source, listed)}
     names = [os.path.basename(name) for name in options.files] or [name for name, listed in lists.items() if listed != "integration" or name in NEEDS_NO_ENGINE]
     paths = [FOLDER, os.path.join(FOLDER, "site"), os.path.join(ROOT, "python"), source]
+    if options.packages:
+        paths.append(os.path.abspath(options.packages))
     if options.posix_ipc:
         paths.append(build_posix_ipc(os.path.abspath(options.posix_ipc)))
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), PYTHONDONTWRITEBYTECODE="1")

@@ -76,9 +76,13 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+# Variables of kvcached_client.integrations, which have readers of their own.
+_INTEGRATIONS = ("KVCACHED_TRANSFORMERS", "KVCACHED_VLLM", "KVCACHED_SGLANG")
+
+
 def name_unknown(environment: Mapping[str, str] = os.environ) -> "list[str]":
     """Logs the variables that look like kvcached's and mean nothing to either side, in one line, and returns them."""
-    unknown = sorted(name for name in environment if name.startswith("KVCACHED_") and name not in THEIRS and name not in OURS)
+    unknown = sorted(name for name in environment if name.startswith("KVCACHED_") and name not in THEIRS and name not in OURS and not name.startswith(_INTEGRATIONS))
     if unknown:
         log.warning("these environment variables mean nothing to kvcached or this package: %s", ", ".join(unknown))
     return unknown

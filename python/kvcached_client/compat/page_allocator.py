@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set
+from typing import Dict, List, Optional, Sequence, Set
 
 from . import environment
 from .internal_page import InternalPage
 from .memory_info import MemoryInfo, segment_name
-from .pages import NumberedPages, PageSource
-from .page_source import find_source
+from .page_source import Broadcast, GroupSource
 from .reserve_thread import PeriodicThread, ReserveThread
 
 _WATCH_SECONDS = 0.1
-Broadcast = Callable[[int, List[int]], Any]
 
 
 class PageAllocator:
@@ -49,8 +47,6 @@ class PageAllocator:
         self._page_bytes = page_size
         self._id_bytes = page_size * num_layers * num_kv_buffers
         self._layers_times_buffers = num_layers * num_kv_buffers
-        self._offset_stride = self._id_bytes if contiguous_layout else page_size
-        self._world_size, self._pp_rank, self._group_id = world_size, pp_rank, group_id
         self._has_prealloc = enable_page_prealloc
         self._total = mem_size_per_layer // page_size
         self._layer_bytes = mem_size_per_layer
@@ -62,11 +58,7 @@ class PageAllocator:
         self._coming = 0
         self._coming_to_reserve = 0
         self._changed = threading.Condition()
-        self._source: Optional[PageSource] = None
-        self._is_mapped_by_callback = False
-        self._map_callback: Optional[Broadcast] = None
-        self._unmap_callback: Optional[Broadcast] = None
-        self._uses_worker_ipc = False
+        self._source = GroupSource(group_id, world_size, pp_rank, self._id_bytes if contiguous_layout else page_size, lambda: self._total)
         self._resize_target = -1
         self._is_info_stale = False
         self._reserve_thread: Optional[ReserveThread] = None
@@ -96,7 +88,7 @@ class PageAllocator:
                 self._write_info()
                 return InternalPage(page, self._page_bytes)
         try:
-            (page,) = self._take(1)
+            (page,) = self._source.take(1)
         except BaseException:
             with self._changed:
                 self._coming -= 1
@@ -126,7 +118,7 @@ class PageAllocator:
             self._reserved.extend(page_ids[:room])
             self._write_info()
             self._changed.notify_all()
-        self._give(page_ids[room:])
+        self._source.give(page_ids[room:])
 
     def resize(self, new_mem_size: int) -> bool:
         """Sets how many pages there may be, from the bytes of one buffer of one layer. False, without any change, when more are in use."""
@@ -138,7 +130,7 @@ class PageAllocator:
             given = self._drop_surplus()
             self._write_info()
             self._changed.notify_all()
-        self._give(given)
+        self._source.give(given)
         return True
 
     def trim(self) -> None:
@@ -146,7 +138,7 @@ class PageAllocator:
         with self._changed:
             given, self._reserved = self._reserved, []
             self._write_info()
-        self._give(given)
+        self._source.give(given)
 
     def reset_free_page_order(self) -> None:
         """Does nothing: the pool hands out the lowest pages first."""
@@ -173,7 +165,7 @@ class PageAllocator:
 
     def get_avail_physical_pages(self) -> int:
         """Pages that the pool is likely to grant besides the reserve; the reserve alone for a moment after a refusal."""
-        source = self._find_source()
+        source = self._source.find()
         with self._changed:
             # What is on its way into the reserve is neither the source's any more nor in the reserve yet.
             coming, room = self._coming_to_reserve, max(0, self._total - len(self._in_use) - len(self._reserved))
@@ -219,47 +211,15 @@ class PageAllocator:
             thread.stop()
 
     def set_broadcast_map_callback(self, callback: Broadcast) -> None:
-        self._map_callback = callback
+        self._source.map_callback = callback
 
     def set_broadcast_unmap_callback(self, callback: Broadcast) -> None:
-        self._unmap_callback = callback
+        self._source.unmap_callback = callback
 
     def set_use_worker_ipc(self, use_worker_ipc: bool) -> None:
-        self._uses_worker_ipc = bool(use_worker_ipc)
+        self._source.uses_worker_ipc = bool(use_worker_ipc)
 
     # -- inside ------------------------------------------------------------------------------------------------------------------------------
-
-    def _find_source(self) -> PageSource:
-        if self._source is None:
-            self._source = self._new_source()
-        return self._source
-
-    def _new_source(self) -> PageSource:
-        source = find_source(self._group_id, self._world_size, self._pp_rank, self._uses_worker_ipc)
-        self._is_mapped_by_callback = source is None
-        return NumberedPages(self._total) if source is None else source
-
-    def _take(self, count: int) -> List[int]:
-        source = self._find_source()
-        pages = source.take(count)
-        if self._is_mapped_by_callback:
-            try:
-                self._call_back(self._map_callback, pages, "map")
-            except BaseException:
-                source.give(pages)
-                raise
-        return pages
-
-    def _give(self, pages: Sequence[int]) -> None:
-        if pages:
-            if self._is_mapped_by_callback:
-                self._call_back(self._unmap_callback, pages, "unmap")
-            self._find_source().give(list(pages))
-
-    def _call_back(self, callback: Optional[Broadcast], pages: Sequence[int], what: str) -> None:
-        if callback is None or not (self._world_size > 1 or self._uses_worker_ipc):
-            raise RuntimeError("Failed to {0} pages: group {1} has no KV tensors".format(what, self._group_id))
-        callback(self._world_size, [page * self._offset_stride for page in pages])
 
     def _refill(self) -> None:
         """Fills the reserve up to its least size. Only its thread calls this."""
@@ -273,8 +233,8 @@ class PageAllocator:
         pages: List[int] = []
         given: List[int] = []
         try:
-            if self._find_source().available() > 0:
-                pages = self._take(count)
+            if self._source.find().available() > 0:
+                pages = self._source.take(count)
         except RuntimeError as problem:
             environment.log.info("%d pages can't be kept ready: %s", count, problem)
         finally:
@@ -286,7 +246,7 @@ class PageAllocator:
                 given = self._drop_surplus()
                 self._write_info()
                 self._changed.notify_all()
-        self._give(given)
+        self._source.give(given)
 
     def _drop_surplus(self) -> List[int]:
         """Takes out of the reserve what is above the limit, to be given back without the lock."""

@@ -18,7 +18,8 @@ internal static class ManagementSetup
         services.AddSingleton(token);
         services.AddSingleton(TimeProvider.System);
         services.AddManagementDocument();
-        services.AddHostMetrics(options);
+        services.AddHostMetrics(options, pool.Gpu);
+        services.AddHostTraces(options);
         services.AddSingleton(new LocalGpuReader(pool));
         services.AddSingleton(provider => new ClusterReader(provider.GetRequiredService<ActorSystem>(), options.Ranks.Domain));
         services.AddSingleton(provider => new DomainReader(provider.GetRequiredService<ActorRegistry>(), options));

@@ -1,4 +1,5 @@
 using Kvcached.Actors.Telemetry;
+using Kvcached.Core.Ids;
 using Kvcached.Host.Options;
 using OpenTelemetry.Metrics;
 
@@ -9,11 +10,11 @@ internal static class MetricsSetup
 {
     private const string Path = "/metrics";
 
-    public static void AddHostMetrics(this IServiceCollection services, KvcachedHostOptions options)
+    public static void AddHostMetrics(this IServiceCollection services, KvcachedHostOptions options, GpuId gpu)
     {
         services.AddSingleton<DomainSnapshot>();
         services.AddSingleton<HostMetrics>();
-        services.AddOpenTelemetry().WithMetrics(metrics =>
+        services.AddOpenTelemetry().ConfigureResource(resource => resource.DescribeHost(options, gpu)).WithMetrics(metrics =>
         {
             metrics.AddMeter(KvcachedMeter.Name).AddPrometheusExporter();
             if (options.OtlpEndpoint is { } endpoint)

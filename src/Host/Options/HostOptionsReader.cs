@@ -38,6 +38,7 @@ internal static class HostOptionsReader
             JoinTimeout = read.Time(JoinTimeout, host.JoinTimeout, TimeSpan.FromSeconds(1), Hour, isZeroAllowed: true),
             ManagementAskTimeout = read.Time(ManagementAskTimeout, host.ManagementAskTimeout, TimeSpan.FromMilliseconds(50), Minute),
             OtlpEndpoint = read.Text(OtlpEndpoint) is null or "" ? null : read.Parsed<Uri?>(OtlpEndpoint, null, TryParseEndpoint, "http://HOST:PORT or https://HOST:PORT, or nothing"),
+            TraceShare = read.Share(HostSettingCatalog.TraceShare, host.TraceShare, isZeroAllowed: true),
             Pages = ReadPages(read, host.Pages),
             Tls = ReadTls(read),
             Headroom = read.Parsed<HeadroomChoice?>(HostSettingCatalog.Headroom, host.Headroom, HeadroomChoice.TryParse, HeadroomChoice.Allowed)!.Value,
@@ -133,6 +134,11 @@ internal static class HostOptionsReader
         if (options.AkkaManagementPort is > 0 and var akkaPort && (akkaPort == options.Ranks.Port || akkaPort == options.ManagementPort))
         {
             read.Refuse(AkkaManagementPort, "is already the port of Akka.Remote or of the management HTTP; choose another, or 0 for a free one");
+        }
+
+        if (options.TraceShare > 0 && options.OtlpEndpoint is null)
+        {
+            read.Refuse(HostSettingCatalog.TraceShare, $"has nowhere to go; name a collector with {OtlpEndpoint}");
         }
 
         if (options.Ranks.WorkerDeadline >= options.Ranks.DecisionDeadline)

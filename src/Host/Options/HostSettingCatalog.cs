@@ -27,6 +27,7 @@ internal static class HostSettingCatalog
     public const string JoinTimeout = "join-timeout";
     public const string ManagementAskTimeout = "management-ask-timeout";
     public const string OtlpEndpoint = "otlp-endpoint";
+    public const string TraceShare = "trace-share";
     public const string DecisionDeadline = "decision-deadline";
     public const string SessionLease = "session-lease";
     public const string RevokeDeadline = "revoke-deadline";
@@ -86,6 +87,7 @@ internal static class HostSettingCatalog
         new(JoinTimeout, "TIME", "how long joining the cluster may take, 1s to 1h, 0 = for ever; default 2m"),
         new(ManagementAskTimeout, "TIME", "how long management waits for the coordinator, 50ms to 1m; default 2s"),
         new(OtlpEndpoint, "URL", "where metrics are pushed by OTLP over gRPC, such as http://127.0.0.1:4317; default none, /metrics is served in any case"),
+        new(TraceShare, "SHARE", "share of decisions whose spans are pushed to otlp-endpoint, 0 to 1; what the coordinator's host chooses counts, on all hosts where it isn't 0; default 0 = none"),
         new(DecisionDeadline, "TIME", "ranks answer a decision by then, or it is aborted, 50ms to 1m; default 2s"),
         new(SessionLease, "TIME", "a session that isn't renewed for so long ends, 1s to 1h; default 15s"),
         new(RevokeDeadline, "TIME", "an engine answers a revoke by then, 10ms to 1m; default 250ms"),

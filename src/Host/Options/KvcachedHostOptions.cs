@@ -37,8 +37,11 @@ internal sealed record KvcachedHostOptions
     /// <summary>How long management waits for the coordinator. Default 2 s.</summary>
     public TimeSpan ManagementAskTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Where metrics are pushed by OTLP (gRPC); null = nowhere.</summary>
+    /// <summary>Where metrics and spans are pushed by OTLP (gRPC); null = nowhere.</summary>
     public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>Share of decisions whose spans are pushed, 0 to 1. Default 0 = none is made.</summary>
+    public double TraceShare { get; init; }
 
     /// <summary>What is done with memory that comes back; its capacity is filled in once the device is known.</summary>
     public PagePoolOptions Pages { get; init; } = new() { CapacityBytes = 0 };

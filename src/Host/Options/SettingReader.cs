@@ -56,20 +56,20 @@ internal sealed class SettingReader(SettingValues values)
         return defaultValue;
     }
 
-    /// <summary>A share, above 0 and up to 1.</summary>
-    public double Share(string key, double defaultValue)
+    /// <summary>A share, above 0 and up to 1, or 0 where that is allowed.</summary>
+    public double Share(string key, double defaultValue, bool isZeroAllowed = false)
     {
         if (Text(key) is not { } text)
         {
             return defaultValue;
         }
 
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var share) && share is > 0 and <= 1)
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var share) && share is >= 0 and <= 1 && (share > 0 || isZeroAllowed))
         {
             return share;
         }
 
-        RefuseValue(key, "a number above 0, up to 1");
+        RefuseValue(key, isZeroAllowed ? "0 to 1" : "a number above 0, up to 1");
         return defaultValue;
     }
 

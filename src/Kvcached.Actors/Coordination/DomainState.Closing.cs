@@ -32,6 +32,7 @@ internal sealed partial class DomainState
 
         if (pool.Flight is { } flight)
         {
+            flight.Span?.Fail(reason.Reason, reason.Detail);
             if (flight.Allocation is { } inFlight)
             {
                 Refuse(inFlight.Request, reason);

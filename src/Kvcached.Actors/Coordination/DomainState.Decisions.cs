@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Kvcached.Actors.Protocols;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Engines;
 using Kvcached.Core.Ids;
@@ -110,7 +109,7 @@ internal sealed partial class DomainState
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = Min(_now + _settings.DecisionDeadline, waiting.DeadlineAt),
             Allocation = waiting,
-        });
+        }, _now - waiting.ReceivedAt);
     }
 
     private void StartUnmap(PoolState pool, PendingFree free)
@@ -126,14 +125,15 @@ internal sealed partial class DomainState
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = _now + _settings.DecisionDeadline,
             Free = free,
-        });
+        }, _now - free.ReceivedAt);
     }
 
     /// <summary>Undoes the map in flight on all ranks; its page ids and bytes stay taken until all have said that they did.</summary>
     private void Abort(PoolState pool, Refusal because)
     {
-        var map = pool.Flight!.Decision;
+        var (map, span) = (pool.Flight!.Decision, pool.Flight.Span);
         Refuse(pool.Flight.Allocation!.Request, because);
+        span?.Fail(because.Reason, because.Detail);
         Meters.Aborts++;
         CommitReservation(pool, map.Extents);
         foreach (var extent in map.Extents)
@@ -147,23 +147,7 @@ internal sealed partial class DomainState
             Expected = pool.Table.Digest,
             Awaiting = RankSet.All(pool.RankCount),
             DeadlineAt = _now + _settings.DecisionDeadline,
-        });
-    }
-
-    private void Launch(PoolState pool, Flight flight)
-    {
-        pool.Flight = flight;
-        flight.StartedAt = _now;
-        pool.Log.Append(flight.Decision, flight.Expected);
-        Meters.Decisions++;
-        var command = new RankProtocol.Decide(flight.Decision);
-        for (var rank = 0; rank < pool.RankCount; rank++)
-        {
-            // A rank that owes older answers keeps its time, so that a busy pool doesn't put off sending them again.
-            ref var progress = ref pool.Progress[rank];
-            progress.SentAt = progress.AnsweredThrough == flight.Decision.Seq - 1 ? _now : progress.SentAt;
-            _port.ToRank(pool.Gpus[rank], command);
-        }
+        }, TimeSpan.Zero, span);
     }
 
     /// <summary>A rank's answer to a decision, or to a table.</summary>
@@ -268,6 +252,7 @@ internal sealed partial class DomainState
     private void Land(PoolState pool, Flight flight)
     {
         pool.Flight = null;
+        flight.Span?.Land();
         if (flight.Allocation is { } allocation)
         {
             CommitReservation(pool, flight.Decision.Extents);
@@ -305,6 +290,7 @@ internal sealed partial class DomainState
         }
 
         // Rolls forward: the extents stay out of the table, and wait in quarantine for the ranks that didn't answer.
+        flight.Span?.Fail(RefusalReason.DeadlineExceeded, $"{missing} didn't unmap in time; the extents are quarantined.");
         foreach (var rank in flight.Awaiting.Ranks())
         {
             Quarantine(pool, rank, flight.Decision.Extents);

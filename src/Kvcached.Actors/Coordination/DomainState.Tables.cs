@@ -34,6 +34,7 @@ internal sealed partial class DomainState
         }
 
         pool.Flight = null;
+        flight.Span?.Fail(because.Reason, because.Detail);
         if (flight.Allocation is { } allocation)
         {
             Refuse(allocation.Request, because);

@@ -1,3 +1,4 @@
+using Kvcached.Actors.Telemetry;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Paging;
 
@@ -19,6 +20,9 @@ internal sealed class Flight
 
     /// <summary>When a map is aborted, or an unmap or abort leaves the extents quarantined.</summary>
     public required TimeSpan DeadlineAt { get; init; }
+
+    /// <summary>What traces see of it; null when it isn't recorded.</summary>
+    public DecisionSpan? Span { get; set; }
 
     /// <summary>The request behind a map; null for others.</summary>
     public PendingAllocation? Allocation { get; init; }

@@ -130,6 +130,12 @@ public static class RankProtocol
         public Epoch Epoch => Decision.Epoch;
     }
 
+    /// <summary>A decision to carry out, of which a span is recorded; else as <see cref="Decide"/>, which carries nothing more for those that aren't.</summary>
+    public sealed record DecideTraced(Decision Decision, TraceLink Trace) : ICommand
+    {
+        public Epoch Epoch => Decision.Epoch;
+    }
+
     /// <summary>
     /// The whole table of a pool, in place of the decisions up to <paramref name="Seq"/>: the rank unmaps what isn't in it and maps what is
     /// missing. Reply: <see cref="Decided"/> with that seq.

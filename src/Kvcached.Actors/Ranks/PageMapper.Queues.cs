@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Telemetry;
 using Kvcached.Actors.Workers;
 using Kvcached.Core.Ids;
 
@@ -17,14 +18,15 @@ internal sealed partial class PageMapper
     /// <param name="Command">The command.</param>
     /// <param name="Sender">Who gets the answer.</param>
     /// <param name="Ticket">Question to the data checker that the head of a queue waits for; 0 = it waits for the pool's worker, or for its turn.</param>
-    private sealed record Waiting(object Command, IActorRef Sender, long Ticket);
+    /// <param name="Span">What traces see of it; null when it isn't recorded.</param>
+    private sealed record Waiting(object Command, IActorRef Sender, long Ticket, RankSpan? Span = null);
 
     private sealed record WorkerIsLate(PoolId Pool, WorkerWait Wait) : INotInfluenceReceiveTimeout, INoSerializationVerificationNeeded;
 
     /// <summary>Carries the command out now, or after those of its pool that came before it.</summary>
-    private void Take(PoolId pool, object command)
+    private void Take(PoolId pool, object command, RankSpan? span = null)
     {
-        var waiting = new Waiting(command, Sender, 0);
+        var waiting = new Waiting(command, Sender, 0, span);
         if (_waiting.TryGetValue(pool, out var queue))
         {
             queue.AddLast(waiting);
@@ -48,6 +50,7 @@ internal sealed partial class PageMapper
         if (!TryCarryOut(head))
         {
             queue.First.Value = head;
+            head.Span?.Note(KvcachedTraces.WorkerEvent);
             AwaitWorker(dropped.Pool);
             return;
         }
@@ -78,10 +81,12 @@ internal sealed partial class PageMapper
     {
         if (_state.Pools.TryGetValue(pool, out var known) && known.Seat?.Wait is not null)
         {
+            head.Value.Span?.Note(KvcachedTraces.WorkerEvent);
             AwaitWorker(pool);
         }
         else
         {
+            head.Value.Span?.Note(KvcachedTraces.CopierEvent);
             head.Value = head.Value with { Ticket = AskToLetGo(head.Value.Command, ++_lastTicket) };
         }
     }
@@ -138,6 +143,7 @@ internal sealed partial class PageMapper
 
     private void Answer(Waiting waiting, RankProtocol.IReply reply)
     {
+        waiting.Span?.End(reply);
         if (waiting.Sender.IsNobody())
         {
             return;

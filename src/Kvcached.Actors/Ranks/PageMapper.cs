@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Event;
 using Kvcached.Actors.Lanes;
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Telemetry;
 
 namespace Kvcached.Actors.Ranks;
 
@@ -77,6 +78,9 @@ internal sealed partial class PageMapper : UntypedActor, IWithTimers
         {
             case RankProtocol.Decide decide:
                 Take(decide.Decision.Pool, decide);
+                break;
+            case RankProtocol.DecideTraced traced:
+                Take(traced.Decision.Pool, new RankProtocol.Decide(traced.Decision), RankSpan.Begin(traced.Decision, traced.Trace, _state.Pages.Gpu));
                 break;
             case RankProtocol.InstallTable install:
                 Take(install.Pool, install);

@@ -7,6 +7,7 @@ namespace Kvcached.Actors.Serialization;
 public static class HotPathManifests
 {
     public const string Decide = "rd1";
+    public const string DecideTraced = "rx1";
     public const string InstallTable = "rt1";
     public const string Decided = "ra1";
     public const string QuarantineCleared = "rq1";

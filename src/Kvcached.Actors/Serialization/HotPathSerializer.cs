@@ -72,6 +72,7 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
         {
             case RankProtocol.Decide m: writer.WriteDecision(m.Decision); break;
             case RankProtocol.Decided m: writer.WriteDecisionAnswer(m.Answer); break;
+            case RankProtocol.DecideTraced m: RankWire.Write(ref writer, m); break;
             case RankProtocol.InstallTable m: RankWire.Write(ref writer, m); break;
             case RankProtocol.QuarantineCleared m: RankWire.Write(ref writer, m); break;
             case EngineProtocol.OpenSession m: EngineWire.Write(ref writer, m); break;
@@ -99,6 +100,7 @@ public sealed class HotPathSerializer(ExtendedActorSystem system) : SerializerWi
     {
         HotPathManifests.Decide => reader.TryReadDecision(out var m) ? new RankProtocol.Decide(m) : null,
         HotPathManifests.Decided => reader.TryReadDecisionAnswer(out var m) ? new RankProtocol.Decided(m) : null,
+        HotPathManifests.DecideTraced => RankWire.TryRead(ref reader, out RankProtocol.DecideTraced? m) ? m : null,
         HotPathManifests.InstallTable => RankWire.TryRead(ref reader, out RankProtocol.InstallTable? m) ? m : null,
         HotPathManifests.QuarantineCleared => RankWire.TryRead(ref reader, out RankProtocol.QuarantineCleared? m) ? m : null,
         HotPathManifests.OpenSession => EngineWire.TryRead(ref reader, out EngineProtocol.OpenSession? m) ? m : null,

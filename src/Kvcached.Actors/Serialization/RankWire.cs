@@ -12,6 +12,28 @@ internal static class RankWire
 {
     private const int TableEntryBytes = WireExtents.ExtentBytes + 16 + sizeof(long);
 
+    /// <summary>The decision, then the 24 bytes that say where its spans belong.</summary>
+    public static void Write(ref WireWriter writer, RankProtocol.DecideTraced message)
+    {
+        writer.WriteDecision(message.Decision);
+        writer.WriteInt64((long)(ulong)message.Trace.TraceId);
+        writer.WriteInt64((long)(ulong)(message.Trace.TraceId >> 64));
+        writer.WriteInt64(message.Trace.SpanId);
+    }
+
+    public static bool TryRead(ref WireReader reader, [NotNullWhen(true)] out RankProtocol.DecideTraced? message)
+    {
+        message = null;
+        if (!reader.TryReadDecision(out var decision) || !reader.TryReadInt64(out var low) || !reader.TryReadInt64(out var high)
+            || !reader.TryReadInt64(out var span))
+        {
+            return false;
+        }
+
+        message = new RankProtocol.DecideTraced(decision, new TraceLink(new UInt128((ulong)high, (ulong)low), span));
+        return true;
+    }
+
     public static void Write(ref WireWriter writer, RankProtocol.InstallTable message)
     {
         writer.WriteEpoch(message.Epoch);

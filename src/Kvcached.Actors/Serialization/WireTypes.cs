@@ -20,6 +20,7 @@ public static class WireTypes
     public static FrozenDictionary<Type, string> HotPath { get; } = new Dictionary<Type, string>
     {
         [typeof(RankProtocol.Decide)] = HotPathManifests.Decide,
+        [typeof(RankProtocol.DecideTraced)] = HotPathManifests.DecideTraced,
         [typeof(RankProtocol.InstallTable)] = HotPathManifests.InstallTable,
         [typeof(RankProtocol.Decided)] = HotPathManifests.Decided,
         [typeof(RankProtocol.QuarantineCleared)] = HotPathManifests.QuarantineCleared,

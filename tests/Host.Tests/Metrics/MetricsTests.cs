@@ -68,7 +68,7 @@ public sealed partial class MetricsTests(HostWithPool fixture) : IClassFixture<H
     public void Grafana_Dashboard_AsksForSeriesAndLabelsThatThereAre()
     {
         var series = ReadDocument().ToDictionary(row => SeriesOf(row.Name, row.Kind, row.Unit), row => row.Labels.Split(", ", StringSplitOptions.RemoveEmptyEntries));
-        var expressions = ExpressionsIn(JsonDocument.Parse(ReadFile("samples", "grafana", "kvcached.json")).RootElement).ToArray();
+        var expressions = ExpressionsIn(JsonDocument.Parse(RepositoryFiles.Read("samples", "grafana", "kvcached.json")).RootElement).ToArray();
         Assert.NotEmpty(expressions);
         foreach (var expression in expressions)
         {
@@ -101,18 +101,7 @@ public sealed partial class MetricsTests(HostWithPool fixture) : IClassFixture<H
     };
 
     private static IEnumerable<(string Name, string Kind, string Unit, string Labels)> ReadDocument() =>
-        Row().Matches(ReadFile("docs", "metrics.md")).Select(row => (row.Groups[1].Value, row.Groups[2].Value.Trim(), row.Groups[3].Value.Trim(), row.Groups[4].Value.Trim()));
-
-    private static string ReadFile(params string[] path)
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory.FullName, "Kvcached.sln")))
-        {
-            directory = directory.Parent!;
-        }
-
-        return File.ReadAllText(Path.Combine([directory.FullName, .. path]));
-    }
+        Row().Matches(RepositoryFiles.Read("docs", "metrics.md")).Select(row => (row.Groups[1].Value, row.Groups[2].Value.Trim(), row.Groups[3].Value.Trim(), row.Groups[4].Value.Trim()));
 
     private static string KindOf(Instrument instrument) => instrument switch
     {

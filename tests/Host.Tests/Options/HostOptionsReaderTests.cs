@@ -19,7 +19,7 @@ public sealed class HostOptionsReaderTests
             "--gpu", "none:7", "--domain", "blue-1", "--hosts", "3", "--backend=host", "--memory", "1.5GiB", "--port", "0", "--bind", "127.0.0.2",
             "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--rank-link", "akka", "--run-dir", "/x",
             "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
-            "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--sharing-policy", "priority", "--otlp-endpoint", "http://127.0.0.1:4317", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
+            "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--sharing-policy", "priority", "--otlp-endpoint", "http://127.0.0.1:4317", "--trace-share", "0.25", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
             "--max-kept-per-pool", "2GiB", "--max-extent-share", "0.5", "--max-waiting-requests-per-pool", "9", "--socket", "/s/e.sock", "--socket-group", "wheel", "--allow-uid", "1,2", "--allow-uid", "3",
             "--max-connections", "11", "--max-connections-per-user", "10", "--test-crash-signal", "--tls-certificate", "/c", "--tls-key", "/k", "--tls-authority", "/a", "--headroom", "3GiB", "--headroom-calm", "0", "--test-foreign-memory", "/f",
@@ -52,7 +52,7 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(TimeSpan.FromMilliseconds(20), options.Ranks.RevokeDeadline);
         Assert.Equal((TimeSpan.Zero, TimeSpan.FromSeconds(9)), (options.Ranks.ShrinkDeadline, options.Ranks.ShrinkPause));
         Assert.Equal("priority", options.Ranks.SharingPolicy);
-        Assert.Equal(new Uri("http://127.0.0.1:4317"), options.OtlpEndpoint);
+        Assert.Equal((new Uri("http://127.0.0.1:4317"), 0.25), (options.OtlpEndpoint, options.TraceShare));
         Assert.Equal(TimeSpan.FromSeconds(4), options.Ranks.ReturnDeadline);
         Assert.Equal(TimeSpan.FromSeconds(5), options.Ranks.RecoveryDeadline);
         Assert.Equal(TimeSpan.FromMilliseconds(30), options.Ranks.WorkerDeadline);
@@ -122,6 +122,7 @@ public sealed class HostOptionsReaderTests
     [InlineData("housekeeping-interval", "1d", "50ms to 1m")]
     [InlineData("kept-decay", "99ms", "0, or 100ms to 1h")]
     [InlineData("max-kept-per-pool", "-1", "unlimited")]
+    [InlineData("trace-share", "1.5", "0 to 1")]
     [InlineData("max-extent-share", "0", "above 0, up to 1")]
     [InlineData("max-extent-share", "1.1", "above 0, up to 1")]
     [InlineData("max-waiting-requests-per-pool", "0", "1 to 1000000")]

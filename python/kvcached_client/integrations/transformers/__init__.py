@@ -9,8 +9,8 @@ scheduler sees as many blocks as the whole GPU could hold; they are mapped while
 they do when the engine's own cache is full.
 """
 
+from ..errors import IntegrationError
 from .engine import disable, enable, is_enabled, memory_of
-from .errors import IntegrationError
 from .settings import Settings, from_environment, is_switched_on
 
 __all__ = ["IntegrationError", "Settings", "disable", "enable", "from_environment", "is_enabled", "is_switched_on", "memory_of"]

@@ -10,7 +10,11 @@ from .signatures import KNOWN, PACKAGE, differences, release_of
 
 
 def main() -> int:
-    version = importlib.import_module("transformers").__version__
+    try:
+        version = importlib.import_module("transformers").__version__
+    except ImportError as problem:
+        print("transformers can't be imported with this Python ({0}): {1}. Install it, or run this with the Python that the engine runs with.".format(sys.executable, problem))
+        return 2
     found = differences(version, lambda name: importlib.import_module("{0}.{1}".format(PACKAGE, name)))
     print("transformers {0}; recorded: {1}".format(version, ", ".join(sorted(KNOWN))))
     for item in KNOWN.get(release_of(version), next(iter(KNOWN.values()))):

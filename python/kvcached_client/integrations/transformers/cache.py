@@ -7,12 +7,13 @@ import inspect
 from typing import Any, Optional, Type
 
 from ...devices import cuda_device_uuid
-from .errors import IntegrationError
+from ..errors import IntegrationError
 from .layout import CacheShape
 from .manager import make_elastic
 from .memory import EngineMemory
 from .settings import Settings
 from .signatures import CACHE_ATTRIBUTES, require_attributes
+from .team import team_of
 
 # The engine's own constructor runs once over so few blocks, and everything that follows from their number is then replaced.
 _SEED_BLOCKS = 4
@@ -35,9 +36,7 @@ def elastic_cache_class(base: Type[Any], settings: Settings) -> Type[Any]:
             bound.apply_defaults()
             given = bound.arguments
             asked = given["continuous_batching_config"]
-            helper = given["distributed_helper"]
-            if getattr(helper, "tp_size", 1) > 1:
-                raise IntegrationError("tensor parallelism isn't supported by this integration yet; load the model on one GPU, or leave kvcached off.")
+            self._team = team_of(given["distributed_helper"])
             seed = copy.copy(asked)
             seed.num_blocks = _SEED_BLOCKS
             is_masked = given["config"]._attn_implementation in _MASKED
@@ -59,7 +58,8 @@ def elastic_cache_class(base: Type[Any], settings: Settings) -> Type[Any]:
             if blocks is None:
                 blocks = settings.virtual_blocks or shape.blocks_that_fit(_total_bytes(torch, index, is_on_gpu))
             uuid = cuda_device_uuid(index) if is_on_gpu else "HOST-0"
-            self.memory = memory = EngineMemory(settings, shape, blocks, uuid)
+            blocks = min(self._team.gather(blocks))
+            self.memory = memory = EngineMemory(settings, shape, blocks, uuid, self._team)
             try:
                 keys, values = [], []
                 for layer in range(shape.tensors):

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any, Dict, List, Optional, Tuple
 
 from ...errors import KvcachedError
+from ..errors import IntegrationError
 from .cache import elastic_cache_class
-from .errors import IntegrationError
 from .hooks import hook_processor
 from .settings import Settings, from_environment
 from .signatures import PACKAGE, require

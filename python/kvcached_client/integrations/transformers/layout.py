@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from math import gcd
 
 from ...geometry import MIB, Group
+from ..elastic_blocks import GROUP
 
-#: Name of the pool's only KV group.
-GROUP = "kv"
 #: Blocks that take the engine's padding: one that it reads and one that it writes.
 TRASH_BLOCKS = 2
 _UNIT_BYTES = 2 * MIB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional, Set, Type
 
-from .blocks import ElasticBlocks
+from ..elastic_blocks import ElasticBlocks
 from .signatures import MANAGER_ATTRIBUTES, require_attributes
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, List
 
 from ... import _dlpack
 from ...arena import Arena
 from ...dtypes import dtype_of
-from ...errors import KvcachedError, UnavailableError
 from ...geometry import PoolSpec
-from ...pool import Pool
 from ...pool_facts import PoolOptions
 from ...session import Session
-from .blocks import ElasticBlocks
-from .errors import IntegrationError
-from .layout import GROUP, TRASH_BLOCKS, CacheShape, blocks_per_stride, flat_rows
+from ..elastic_blocks import GROUP, ElasticBlocks
+from ..errors import IntegrationError
+from ..opening import close_in_order, open_pool
+from ..steps import StepClock
+from .layout import TRASH_BLOCKS, CacheShape, blocks_per_stride, flat_rows
 from .settings import Settings
-from .steps import StepClock
+from .team import ALONE, Team, TeamPool
 
 # The engine numbers its requests' blocks itself and knows nothing of a null block; what a predecessor tagged belongs to another model's weights, for all
 # that is known.
 _OPTIONS = PoolOptions(null_block=False, keep_tags=False)
-_RETRY_SECONDS = 0.05
 
 
 class EngineMemory:
@@ -31,29 +29,39 @@ class EngineMemory:
     :param shape: Shape of the cache.
     :param blocks: Blocks that the engine counts with.
     :param device: UUID of the GPU, or ``HOST-n``.
+    :param team: The ranks that share the model; rank 0 has the pool.
+    :ivar pool: None on other ranks than 0.
     :raises UnavailableError: The host can't be reached within the start timeout.
     :raises MemoryRefusedError: There is no memory for the first blocks.
     """
 
-    def __init__(self, settings: Settings, shape: CacheShape, blocks: int, device: str) -> None:
+    def __init__(self, settings: Settings, shape: CacheShape, blocks: int, device: str, team: Team = ALONE) -> None:
         self.shape = shape
         self.clock = StepClock()
         self._opened: List[Any] = []
+        places = team.gather((device, shape))
+        devices = [place[0] for place in places]
+        if any(place[1] != shape for place in places):
+            raise IntegrationError("the ranks' caches differ in shape ({0}); leave kvcached off for this model.".format([place[1] for place in places]))
+        name = team.broadcast(settings.pool_name)
         spec = PoolSpec(
-            settings.pool_name, [shape.group(blocks)], [device], limit_bytes=settings.limit_bytes, floor_bytes=settings.floor_bytes, weight=settings.weight
+            name, [shape.group(blocks)], devices, limit_bytes=settings.limit_bytes, floor_bytes=settings.floor_bytes, weight=settings.weight
         )
         try:
-            self.session = Session(settings.socket, settings.pool_name, domain=settings.domain, connect_timeout=settings.start_timeout)
-            self._opened.append(self.session)
-            self.pool = self._open_pool(spec, settings.start_timeout)
-            self._opened.append(self.pool)
-            self.pool.keep_events()
-            self.arena = Arena(settings.socket, settings.pool_name, 0, device, attach_timeout=settings.start_timeout)
+            self.pool: Any = None
+            if team.leads:
+                self.session = Session(settings.socket_of(device), name, domain=settings.domain, connect_timeout=settings.start_timeout)
+                self._opened.append(self.session)
+                self.pool = open_pool(self.session, spec, _OPTIONS, settings.start_timeout)
+                self._opened.append(self.pool)
+                self.pool.keep_events()
+            self.arena = Arena(settings.socket_of(device), name, team.rank, device, attach_timeout=settings.start_timeout)
             self._opened.append(self.arena)
             tensors = [self.arena.tensor(GROUP, layer, buffer) for layer in range(shape.tensors) for buffer in range(2)]
             self.per_stride = blocks_per_stride(tensors[0].block_stride_bytes, shape.block_bytes)
             self._check(tensors)
-            self.elastic = ElasticBlocks(self.pool, self.per_stride, blocks, self.clock, settings.grow_timeout)
+            pool = self.pool if team.size == 1 else TeamPool(self.pool, team)
+            self.elastic = ElasticBlocks(pool, self.per_stride, blocks, self.clock, settings.grow_timeout, team.now)
             # They stay until the end: the engine pads with them and never allocates them.
             self.trash = self.elastic.take_at_start(TRASH_BLOCKS, settings.start_timeout)
         except BaseException:
@@ -77,29 +85,9 @@ class EngineMemory:
             strides=(heads * elements, elements, 1),
         )
 
-    def _open_pool(self, spec: PoolSpec, timeout: float) -> Pool:
-        """Waits while the domain has no coordinator yet, or one that is still recovering."""
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                return self.session.open_pool(spec, _OPTIONS, timeout=timeout)
-            except UnavailableError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_RETRY_SECONDS)
-
     def close(self) -> None:
         """Gives everything back. More calls do nothing; what can't be closed because its host is gone is left to the end of the process."""
-        for opened in self._closing_order():
-            try:
-                opened.close()
-            except KvcachedError:
-                continue
-        self._opened.clear()
-
-    def _closing_order(self) -> List[Any]:
-        """The pool, while its worker can still unmap it; then the worker, then the session."""
-        return [opened for kind in (Pool, Arena, Session) for opened in self._opened if isinstance(opened, kind)]
+        close_in_order(self._opened)
 
     def _check(self, tensors: List[Any]) -> None:
         block_bytes = self.shape.block_bytes

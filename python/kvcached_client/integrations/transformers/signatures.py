@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from .errors import IntegrationError
+from ..errors import IntegrationError
 
 PACKAGE = "transformers.generation.continuous_batching"
 _ANY_ORDER = "*"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import KvcachedError
+from ..errors import KvcachedError
 
 
 class IntegrationError(KvcachedError):

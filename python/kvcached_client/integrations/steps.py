@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...pool_facts import STEP_SYNC
+from ..pool_facts import STEP_SYNC
 
 
 class StepClock:

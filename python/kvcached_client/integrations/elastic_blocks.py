@@ -1,4 +1,4 @@
-"""The blocks that an engine holds of its pool. Plain bookkeeping: it knows neither PyTorch nor the engine."""
+"""The blocks that an engine holds of its pool. Plain bookkeeping: it knows neither PyTorch nor the engine, and all integrations share it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional
 
-from ...errors import BlockError, MemoryRefusedError, NoBlocksError, UnavailableError
-from .layout import GROUP
+from ..errors import BlockError, MemoryRefusedError, NoBlocksError, UnavailableError
 from .steps import StepClock
 
+#: Name of the only KV group of an integration's pool.
+GROUP = "kv"
 _RETRY_SECONDS = 0.02
 # After a wait that brought nothing, this many times as long goes by before the next: an engine whose other requests can go on mustn't spend its time waiting.
 _REST_FACTOR = 4
@@ -17,7 +18,7 @@ _LEAST_REST_SECONDS = 0.05
 
 
 class ElasticBlocks:
-    """Blocks of a pool under the numbers that an engine knows them by (see :mod:`.layout`).
+    """Blocks of a pool under the numbers that an engine knows them by: the pool's numbers times ``per_stride``.
 
     A block is on the shelf (taken from the pool, not yet given to the engine), out (the engine's), or kept (out, but only for its content: the pool may
     evict it). What the engine gives back goes to the pool at once.
@@ -95,13 +96,13 @@ class ElasticBlocks:
         :raises MemoryRefusedError: There is too little memory after ``timeout`` seconds.
         :raises UnavailableError: The worker is still unknown.
         """
-        deadline = time.monotonic() + timeout
+        deadline = self._now() + timeout
         while True:
             try:
-                blocks = self._pool.alloc_or_grow(GROUP, count, timeout=max(0.001, min(5.0, deadline - time.monotonic())))
+                blocks = self._pool.alloc_or_grow(GROUP, count, timeout=max(0.001, min(5.0, deadline - self._now())))
                 return [block * self._per_stride for block in blocks]
             except (MemoryRefusedError, UnavailableError, NoBlocksError):
-                if time.monotonic() >= deadline:
+                if self._now() >= deadline:
                     raise
                 time.sleep(_RETRY_SECONDS)
 

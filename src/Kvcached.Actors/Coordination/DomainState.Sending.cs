@@ -1,11 +1,34 @@
 using Kvcached.Actors.Protocols;
+using Kvcached.Actors.Telemetry;
 using Kvcached.Core.Ids;
 
 namespace Kvcached.Actors.Coordination;
 
-/// <content>Commands may be lost, and so may their answers: what a rank owes is sent again until it comes.</content>
+/// <content>What ranks are sent. Commands may be lost, and so may their answers: what a rank owes is sent again until it comes.</content>
 internal sealed partial class DomainState
 {
+    /// <summary>Sends a decision to all ranks of its pool.</summary>
+    /// <param name="pool">The pool.</param>
+    /// <param name="flight">The decision.</param>
+    /// <param name="waited">How long what it answers has waited for it.</param>
+    /// <param name="undone">What traces see of the map that it undoes.</param>
+    private void Launch(PoolState pool, Flight flight, TimeSpan waited, DecisionSpan? undone = null)
+    {
+        pool.Flight = flight;
+        flight.StartedAt = _now;
+        flight.Span = DecisionSpan.Begin(flight.Decision, pool.Spec.Name, waited, undone);
+        pool.Log.Append(flight.Decision, flight.Expected);
+        Meters.Decisions++;
+        var command = DecisionSpan.CommandFor(flight.Decision, flight.Span);
+        for (var rank = 0; rank < pool.RankCount; rank++)
+        {
+            // A rank that owes older answers keeps its time, so that a busy pool doesn't put off sending them again.
+            ref var progress = ref pool.Progress[rank];
+            progress.SentAt = progress.AnsweredThrough == flight.Decision.Seq - 1 ? _now : progress.SentAt;
+            _port.ToRank(pool.Gpus[rank], command);
+        }
+    }
+
     private void SendPhaseCommand(PoolState pool, int rank)
     {
         pool.Progress[rank].SentAt = _now;
@@ -74,7 +97,9 @@ internal sealed partial class DomainState
 
         foreach (var entry in entries)
         {
-            _port.ToRank(pool.Gpus[rank], new RankProtocol.Decide(entry.Decision));
+            // Of those that are over, what traces see of them is over too.
+            var span = pool.Flight is { } flight && flight.Decision.Seq == entry.Decision.Seq ? flight.Span : null;
+            _port.ToRank(pool.Gpus[rank], DecisionSpan.CommandFor(entry.Decision, span));
         }
     }
 }
