@@ -74,10 +74,13 @@ class Tensor:
 
         :param dtype: A ``torch.dtype``, or its name.
         :param device_index: The GPU's number in this process; default: the current device.
+        :raises ValueError: This PyTorch is too old for the type.
         """
         import torch
 
         wanted = dtype_of(dtype)
+        if not hasattr(torch, wanted.name):
+            raise ValueError("PyTorch {0} has no {1}; take the elements as uint8".format(torch.__version__, wanted.name))
         exact = wanted if wanted.is_exact_in_dlpack else dtype_of("uint8")
         if device_index is None:
             device_index = 0 if self.is_host_accessible else torch.cuda.current_device()

@@ -39,12 +39,22 @@ public sealed class CoordinatorDeathTests : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Each_call_of_a_map_may_be_the_one_at_which_the_coordinator_is_killed(bool isOwnRank)
+    [Trait("Category", "Long")]
+    public Task Each_call_of_a_map_may_be_the_one_at_which_the_coordinator_is_killed(bool isOwnRank) =>
+        KillAtAsync(isOwnRank, calls => Enumerable.Range(1, calls));
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public Task The_first_and_the_last_call_of_a_map_may_be_the_one_at_which_the_coordinator_is_killed(bool isOwnRank) =>
+        KillAtAsync(isOwnRank, calls => [1, calls]);
+
+    private async Task KillAtAsync(bool isOwnRank, Func<int, IEnumerable<int>> choose)
     {
         var pages = (await _workers[0].DoAsync("arena")).GetProperty("pages").GetInt32();
         var calls = await CountCallsAsync();
         Assert.InRange(calls, 3, 40);
-        for (var call = 1; call <= calls; call++)
+        foreach (var call in choose(calls))
         {
             var hanging = isOwnRank ? _coordinator : 1 - _coordinator;
             await _workers[hanging].DoAsync($"fail fault=any:{call}:hang");

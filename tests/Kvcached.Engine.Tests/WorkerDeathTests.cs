@@ -188,7 +188,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
     {
         await _domain.StartWorkersAsync("pool");
         var stranger = _domain.StartProbe();
-        await stranger.RefusedAsync("AlreadyAttached", _domain.AttachCommand("pool", 1));
+        await stranger.RefusedAsync("AlreadyAttached", _domain.AttachCommand("pool", 1) + " timeout=1");
         await stranger.RefusedAsync("UnknownPool", _domain.AttachCommand("nowhere", 0) + " timeout=1");
         await stranger.RefusedAsync("HostUnreachable", $"attach socket=/nowhere/engine.sock pool=pool rank=0 gpu={_domain.Hosts[0].Ready.Gpu} timeout=1");
         var wrong = _domain.StartProbe();

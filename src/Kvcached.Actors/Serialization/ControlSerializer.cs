@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using System.Runtime.Serialization;
 using Akka.Actor;
 using Akka.Serialization;
@@ -28,25 +29,24 @@ public sealed class ControlSerializer : SerializerWithStringManifest
     private static readonly FrozenDictionary<string, Type> TypeOf =
         WireTypes.Control.ToFrozenDictionary(pair => pair.Value, pair => pair.Key, StringComparer.Ordinal);
 
-    private readonly Lazy<Hyperion.Serializer> _hyperion;
+    private readonly FrozenDictionary<Type, Lazy<Hyperion.Serializer>> _hyperion;
 
     public ControlSerializer(ExtendedActorSystem system)
         : base(system)
     {
-        _hyperion = new Lazy<Hyperion.Serializer>(() => new Hyperion.Serializer(new SerializerOptions(
+        // One for each message, made when the first of them comes or goes: Hyperion compiles code for every type that it is told of, and
+        // most hosts meet a few of them in all their life.
+        var surrogates = new Lazy<ImmutableArray<Surrogate>>(() => [.. ControlSurrogates.Create(system)]);
+        _hyperion = WireTypes.Control.Keys.ToFrozenDictionary(message => message, message => new Lazy<Hyperion.Serializer>(() => new Hyperion.Serializer(new SerializerOptions(
             versionTolerance: false,
             preserveObjectReferences: false,
-            surrogates: ControlSurrogates.Create(system),
+            surrogates: surrogates.Value,
             serializerFactories: null,
-            knownTypes: KnownControlTypes.InOrder,
+            knownTypes: KnownControlTypes.In(message),
             ignoreISerializable: true,
             packageNameOverrides: null,
             disallowUnsafeTypes: true,
-            typeFilter: ControlTypeFilter.Instance)));
-
-        // Hyperion compiles code for every known type, which takes most of a second: neither the start of the system nor the
-        // first message should wait for it. Should it fail, the first message says why.
-        _ = Task.Run(() => _hyperion.Value);
+            typeFilter: ControlTypeFilter.Instance))));
     }
 
     public override int Identifier => FrozenIdentifier;
@@ -70,7 +70,7 @@ public sealed class ControlSerializer : SerializerWithStringManifest
         {
             using var stream = new MemoryStream();
             stream.Write(stackalloc byte[HeaderBytes]);
-            _hyperion.Value.Serialize(obj, stream);
+            _hyperion[obj.GetType()].Value.Serialize(obj, stream);
             var bytes = stream.ToArray();
             BinaryPrimitives.WriteUInt32LittleEndian(bytes, ControlFingerprint.Value);
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(sizeof(uint)), ControlFingerprint.Checksum(bytes.AsSpan(HeaderBytes)));
@@ -95,7 +95,7 @@ public sealed class ControlSerializer : SerializerWithStringManifest
         try
         {
             using var payload = new ControlPayload(bytes, HeaderBytes);
-            message = _hyperion.Value.Deserialize<object>(payload);
+            message = _hyperion[expected].Value.Deserialize<object>(payload);
             if (!payload.IsAtEnd)
             {
                 throw new InvalidDataException("bytes are left over.");

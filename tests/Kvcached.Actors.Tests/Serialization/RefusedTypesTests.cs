@@ -166,7 +166,7 @@ public sealed class RefusedTypesTests(WireFixture fixture) : WireKit(fixture)
         var unfiltered = new global::Hyperion.Serializer(new SerializerOptions(
             versionTolerance: false, preserveObjectReferences: false,
             surrogates: ControlSurrogates.Create((Akka.Actor.ExtendedActorSystem)System), serializerFactories: null,
-            knownTypes: KnownControlTypes.InOrder, ignoreISerializable: true, packageNameOverrides: null, disallowUnsafeTypes: false,
+            knownTypes: WireTypes.Control.ContainsKey(value.GetType()) ? KnownControlTypes.In(value.GetType()) : [], ignoreISerializable: true, packageNameOverrides: null, disallowUnsafeTypes: false,
             typeFilter: DisabledTypeFilter.Instance));
         using var stream = new MemoryStream();
         unfiltered.Serialize(value, stream);

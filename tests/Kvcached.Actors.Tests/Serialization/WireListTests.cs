@@ -64,6 +64,12 @@ public sealed class WireListTests(WireFixture fixture) : WireKit(fixture)
     }
 
     [Fact]
+    public void A_message_should_know_by_number_what_it_can_hold_and_nothing_else() =>
+        Assert.All(WireTypes.Control.Keys, message => Assert.Equal(
+            KnownControlTypes.InOrder.Where(type => type == message || ProtocolMessages.PartsOf(message).Contains(type)).OrderBy(type => type.FullName, StringComparer.Ordinal),
+            KnownControlTypes.In(message).OrderBy(type => type.FullName, StringComparer.Ordinal)));
+
+    [Fact]
     public void Identifiers_should_be_the_frozen_ones()
     {
         Assert.Equal(7101, Serialization.FindSerializerForType(typeof(Protocols.RankProtocol.Decide)).Identifier);
