@@ -8,6 +8,7 @@
 #   ./demo.sh --hosts 2 --backend cuda --full      on two GPUs, with all 32 layers
 #   ./demo.sh --memory 640MiB     so little that engines must wait and make room for each other
 #   ./demo.sh --chaos --minutes 2 --seed 7    kills, stops and cuts off hosts, schedulers and workers meanwhile
+#   ./demo.sh --management-port 8558    the page at http://127.0.0.1:8558/; it says in any case where the page is, and how kvctl reaches it
 #   ./demo.sh --json run.json     also writes a summary for programs
 #   ./demo.sh --bin DIR           runs what ./publish.sh DIR made, on a machine without .NET
 #
@@ -21,7 +22,7 @@ bin=''
 previous=''
 for argument in "$@"; do
   case "$argument" in
-    --help | -h) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --help | -h) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --bin=*) bin=${argument#--bin=} ;;
   esac
   if [ "$previous" = --bin ]; then bin=$argument; fi

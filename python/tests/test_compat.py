@@ -202,6 +202,19 @@ class RanksTests(CompatTestCase):
             tp_ipc.request({"cmd": "eval"}, 0, 1)
         self.assertTrue(tp_ipc.broadcast_kv_tensors_created(2, 1, group_id=4))
 
+    def test_a_socket_that_a_worker_left_behind_is_no_worker(self):
+        path = tp_ipc.get_worker_socket_path(0, 7)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        self.addCleanup(os.remove, path)
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(path)
+        self.assertFalse(tp_ipc.is_worker_there(0, 7))
+        mapped = []
+        allocator = vmm_ops.PageAllocator(LAYERS, 3 * PAGE, PAGE, pp_rank=7, group_id=9)
+        allocator.set_use_worker_ipc(True)
+        allocator.set_broadcast_map_callback(lambda world_size, offsets: mapped.append(offsets))
+        self.assertEqual((0, [[0]]), (allocator.alloc_page().page_id, mapped))
+
     def test_ranks_with_schedulers_of_their_own_are_refused(self):
         vmm_ops.init_kvcached("cpu", PAGE)
         self.addCleanup(vmm_ops.shutdown_kvcached)

@@ -68,7 +68,7 @@ class RecordedTests(unittest.TestCase):
         with redirect_stdout(io.StringIO()) as said:
             self.assertEqual(0, recorded.main(["vllm", os.path.join(self.folder, "vllm"), "0.26"]))
             self.assertEqual(1, recorded.main(["vllm", os.path.join(self.folder, "vllm"), "0.25"]))
-            for wrong in ([], ["nothing", self.folder], ["vllm", self.folder], ["vllm", os.path.join(self.folder, "vllm"), "0.1"]):
+            for wrong in ([], ["nothing", self.folder], ["vllm", os.path.join(self.folder, "absent")], ["vllm", os.path.join(self.folder, "vllm"), "0.1"]):
                 self.assertEqual(2, recorded.main(wrong))
         self.assertIn("as recorded of 0.26 (568afb3a", said.getvalue())
         self.assertIn("1 differences", said.getvalue())

@@ -95,8 +95,8 @@ class TransformersMemoryTests(HostTestCase):
         manager.free_blocks(taken, False)
         memory.arena.step_done(1)
         deadline = time.monotonic() + 60
-        while memory.pool.rank_bytes(0)[0] > 12 << 20:  # what was asked for ahead of need may still come
-            self.assertLess(time.monotonic(), deadline, "memory doesn't go back")
+        while memory.pool.rank_bytes(0)[0] > 12 << 20:  # what was asked for ahead of need can come after a trim
+            self.assertLess(time.monotonic(), deadline, "pages that nobody uses stay mapped")
             memory.pool.trim("kv", timeout=30)
 
     def test_an_exhausted_pool_is_a_miss_and_memory_that_comes_later_is_used(self):

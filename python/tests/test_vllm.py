@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import kvcached_client as kvc
 from kvcached_client.integrations import on_import
 from kvcached_client.integrations import vllm as plugin
+from kvcached_client.integrations.elastic_blocks import ElasticBlocks
 from kvcached_client.integrations.errors import IntegrationError
+from kvcached_client.integrations.steps import StepClock
 from kvcached_client.integrations.vllm import engine_core, packing, scheduling, worker
 from kvcached_client.integrations.vllm.settings import Settings, from_environment
 from tests.host import HostTestCase
@@ -163,8 +165,7 @@ class EngineCoreTests(HostTestCase):
                 self.is_over = True
 
         module = types.SimpleNamespace(EngineCore=EngineCore, get_kv_cache_configs=lambda vllm_config, specs, memory: [make_config(100, [65536, 65536]) for _ in specs])
-        folder = os.path.dirname(self.host.sockets[0])
-        owner = engine_core.PoolOwner(Settings(os.path.join(folder, "{device}.sock"), pool=name))
+        owner = engine_core.PoolOwner(Settings(self.host.sockets[0].replace(self.host.gpus[0], "{device}"), pool=name, start_timeout=60.0))
         engine_core.change_engine_core(module, owner)
         core = EngineCore()
         self.addCleanup(lambda: [arena.close() for arena in arenas])
@@ -178,8 +179,6 @@ class EngineCoreTests(HostTestCase):
         )
 
     def test_the_pool_is_open_before_workers_allocate_and_its_first_block_is_mapped(self):
-        if not self.host.sockets[0].endswith("/HOST-0.sock"):
-            self.skipTest("these hosts' sockets aren't named after their devices alone")
         core, owner, arenas = self.core(self.host.gpus)
         core._initialize_kv_caches(self.vllm_config())
         self.assertEqual(1, owner.memory.pool.stats().used_blocks)
@@ -198,6 +197,28 @@ class EngineCoreTests(HostTestCase):
         self.assertIsNone(owner.memory)
 
 
+class BlockZeroTests(unittest.TestCase):
+    class Pool:
+        """Hands out blocks in a given order."""
+
+        def __init__(self, order):
+            self.left, self.freed = list(order), []
+
+        def alloc_or_grow(self, group, count, *, timeout):
+            taken, self.left = self.left[:count], self.left[count:]
+            return taken
+
+        def free(self, group, blocks, last_step):
+            self.freed += blocks
+
+    def test_block_0_is_taken_whenever_it_comes_and_the_others_go_back(self):
+        for order, most, expected in (([0], 1, (True, [])), ([17, 16, 0], 3, (True, [17, 16])), ([17, 16, 0], 2, (False, [17, 16]))):
+            pool = self.Pool(order)
+            elastic = ElasticBlocks(pool, 1, 100, StepClock(), 0.1)
+            self.assertEqual(expected, (elastic.take_block_0(most, 1.0), pool.freed))
+            self.assertEqual((0, 0), (elastic.in_use, elastic.out))
+
+
 class SchedulerTests(unittest.TestCase):
     def test_only_steps_with_tokens_are_numbered(self):
         counts = iter((3, 0, 5))
@@ -205,8 +226,6 @@ class SchedulerTests(unittest.TestCase):
         class Scheduler:
             def schedule(self):
                 return SimpleNamespace(total_num_scheduled_tokens=next(counts))
-
-        from kvcached_client.integrations.steps import StepClock
 
         owner = SimpleNamespace(memory=SimpleNamespace(clock=StepClock(), elastic=SimpleNamespace(has_missed=False)))
         scheduling.change_scheduler(types.SimpleNamespace(Scheduler=Scheduler), owner)

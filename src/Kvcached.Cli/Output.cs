@@ -51,5 +51,8 @@ internal static class Output
         return table;
     }
 
+    /// <summary>A number of things, for people.</summary>
+    public static string Count(int number, string one) => number == 1 ? $"1 {one}" : $"{number} {one}s";
+
     public static Text Line(string text) => new(text + Environment.NewLine);
 }

@@ -59,7 +59,7 @@ internal sealed class TopView
     {
         var before = _last ?? pools.Counters;
         _last = pools.Counters;
-        return $"domain {pools.Domain}, epoch {pools.Epoch}{(pools.IsRecovering ? ", recovering" : "")}: {pools.Pools.Count} pools; since the last look {pools.Counters.Maps - before.Maps} maps, "
+        return $"domain {pools.Domain}, epoch {pools.Epoch}{(pools.IsRecovering ? ", recovering" : "")}: {Output.Count(pools.Pools.Count, "pool")}; since the last look {pools.Counters.Maps - before.Maps} maps, "
             + $"{pools.Counters.Unmaps - before.Unmaps} unmaps, {pools.Counters.Refusals - before.Refusals} refusals; map p50 {pools.Counters.MapMillisecondsP50:0.##} ms, p99 {pools.Counters.MapMillisecondsP99:0.##} ms";
     }
 

@@ -139,6 +139,20 @@ class Checks:
         finally:
             ours.close()
 
+    def check_what_is_found_again_needs_no_memory(self, note):
+        """A prompt that fills most of a pool is found again: nothing is mapped or evicted for the part that is there."""
+        ours = Engine(self.owner, "again", limit_bytes=6 * MIB, grow_timeout=5.0)  # 47 blocks besides the null block
+        try:
+            prompt = [k + 3 for k in range(480)]  # 30 blocks
+            requests = [engine.make_request("again-{0}".format(i), prompt, 8) for i in range(4)]
+            for request in requests:
+                ours.run([request])
+            note(misses=ours.elastic.misses, lost=ours.elastic.losses, hit_tokens=ours.model.hit_tokens)
+            self.require(not ours.model.wrong and len({tuple(tokens) for tokens in tokens_of(requests)}) == 1, "the answers differ")
+            self.require(ours.model.hit_tokens >= 3 * 464 and not ours.elastic.misses, "what was there was asked for once more")
+        finally:
+            ours.close()
+
     def check_prefix_cache_survives_what_a_neighbour_takes(self, note):
         """Prompts are found again; then a neighbour takes its half of the memory, some are gone, and what is found is still right."""
         ours = Engine(self.owner, "cached", grow_timeout=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, List, Optional, Sequence
 
 from . import tp_ipc
@@ -27,7 +26,7 @@ def find_source(group_id: int, world_size: int, pp_rank: int, uses_worker_ipc: b
                 world_size, "KVCACHED_ENGINE_SOCKET"
             )
         )
-    if (world_size > 1 or uses_worker_ipc) and os.path.exists(tp_ipc.get_worker_socket_path(0, pp_rank)):
+    if (world_size > 1 or uses_worker_ipc) and tp_ipc.is_worker_there(0, pp_rank):
         return tp_ipc.RemotePages(pp_rank, group_id)
     return None
 

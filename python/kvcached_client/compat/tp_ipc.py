@@ -54,6 +54,19 @@ def get_worker_socket_path(rank: int, pp_rank: int = 0) -> str:
     return path
 
 
+def is_worker_there(rank: int, pp_rank: int = 0) -> bool:
+    """Whether a worker listens. A socket that one left behind when it ended doesn't count."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(1.0)
+        try:
+            sock.connect(get_worker_socket_path(rank, pp_rank))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True  # there, and busy
+    return True
+
+
 def send_msg(sock: socket.socket, msg: Message) -> None:
     data = json.dumps(msg).encode()
     sock.sendall(struct.pack(">I", len(data)) + data)

@@ -106,6 +106,25 @@ class ElasticBlocks:
                     raise
                 time.sleep(_RETRY_SECONDS)
 
+    def take_block_0(self, most: int, timeout: float) -> bool:
+        """Takes block 0 for good, for engines that pad with it. It is not always the first that comes: a growth that was given up on may come after all, and
+        then there are two extents. False when it is none of the first ``most``.
+
+        :raises MemoryRefusedError: There is too little memory after ``timeout`` seconds.
+        :raises UnavailableError: The worker is still unknown.
+        """
+        others: List[int] = []
+        try:
+            while len(others) < most:
+                (block,) = self.take_at_start(1, timeout)
+                if block == 0:
+                    return True
+                others.append(block // self._per_stride)
+            return False
+        finally:
+            if others:
+                self._free(others)
+
     def _grow(self, count: int) -> Optional[List[int]]:
         """Waits for pages, unless that was tried a moment ago in vain."""
         began = self._now()

@@ -39,8 +39,9 @@ internal sealed class ChaosRun(RunPlan plan, RunSettings settings, ReplayBinarie
     public async Task<RunSummary> RunAsync(string directory, CancellationToken cancellation)
     {
         await using var guard = ProcessGuard.Start();
-        await using var hosts = new HostFleet(plan, binaries, guard, directory, time);
+        await using var hosts = new HostFleet(plan, settings.ManagementPort, binaries, guard, directory, time);
         await hosts.StartAsync(cancellation);
+        view.Say(hosts.Ready[0].WhereToLook());
         var context = new TeamContext(binaries, guard, directory, time);
         var teams = plan.Engines.Select((engine, index) => CreateTeam(engine, index, hosts, context)).ToImmutableArray();
         try

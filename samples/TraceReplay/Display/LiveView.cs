@@ -11,6 +11,8 @@ internal sealed class LiveView(IAnsiConsole console) : IProgressView
     private const int WidestGpuBar = 56;
     private const int ModelBarWidth = 20;
 
+    public void Say(string line) => console.WriteLine(line);
+
     public Task ShowAsync(Func<Action<RunPicture>, Task> work) =>
         console.Live(new Text("Waiting for the first reports …")).StartAsync(context => work(picture =>
         {

@@ -8,6 +8,8 @@ internal sealed class PlainView(TextWriter output, TimeProvider time) : IProgres
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
+    public void Say(string line) => output.WriteLine(line);
+
     public async Task ShowAsync(Func<Action<RunPicture>, Task> work)
     {
         long last = 0;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace Kvcached.TraceReplay.Orchestration;
@@ -9,8 +10,13 @@ namespace Kvcached.TraceReplay.Orchestration;
 /// <param name="ManagementPort">Port of the management HTTP.</param>
 /// <param name="Pid">Its process id.</param>
 /// <param name="Socket">Its Unix socket for engines.</param>
-internal sealed record HostReady(string Event, string Gpu, int Port, int ManagementPort, int Pid, string Socket = "")
+/// <param name="TokenFile">File with the token that changes need.</param>
+internal sealed record HostReady(string Event, string Gpu, int Port, int ManagementPort, int Pid, string Socket = "", string TokenFile = "")
 {
+    /// <summary>For people: where the domain can be looked at, and changed.</summary>
+    public string WhereToLook() => string.Create(CultureInfo.InvariantCulture,
+        $"Page: http://127.0.0.1:{ManagementPort}/   kvctl: export KVCACHED_URL=http://127.0.0.1:{ManagementPort} KVCACHED_TOKEN_FILE={TokenFile}");
+
     /// <summary>Reads a line; null when it is another.</summary>
     public static HostReady? TryParse(string line)
     {

@@ -46,6 +46,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
             var hosts = await StartHostsAsync(guard, directory, cancellation);
             managements = [.. hosts.Select(host => new ManagementClient(host.ManagementPort))];
             await WaitForClusterAsync(managements, cancellation);
+            view.Say(hosts[0].WhereToLook());
             await StartEnginesAsync(hosts, guard, directory, cancellation);
             var begin = time.GetTimestamp();
             foreach (var engine in _engines)
@@ -72,7 +73,7 @@ internal sealed class ReplayRun(RunPlan plan, RunSettings settings, ReplayBinari
     private async Task<ImmutableArray<HostReady>> StartHostsAsync(ProcessGuard guard, string directory, CancellationToken cancellation)
     {
         // The first host makes the domain; the others need its address.
-        _hosts.Add(HostProcess.Start(plan, Launch(0, directory), binaries.Host, guard, directory));
+        _hosts.Add(HostProcess.Start(plan, Launch(0, directory) with { ManagementPort = settings.ManagementPort }, binaries.Host, guard, directory));
         var first = await _hosts[0].WaitReadyAsync(time, cancellation);
         for (var index = 1; index < plan.HostCount; index++)
         {

@@ -59,6 +59,11 @@ internal sealed class RunSettings : CommandSettings
     [DefaultValue(120.0)]
     public double DrainSeconds { get; init; } = 120;
 
+    [CommandOption("--management-port <PORT>")]
+    [Description("Port of the first host's page and management on loopback, which kvctl asks. Default: a free one, which is said")]
+    [DefaultValue(0)]
+    public int ManagementPort { get; init; }
+
     [CommandOption("--chaos")]
     [Description("Kills, stops and cuts off hosts, schedulers and workers, each a process of its own, at seeded moments, and checks after each fault that nothing is lost. In 2 minutes or more each kind of fault comes at least once")]
     public bool IsChaos { get; init; }
@@ -108,6 +113,7 @@ internal sealed class RunSettings : CommandSettings
 
     public override ValidationResult Validate() =>
         Hosts is < 1 or > 64 ? ValidationResult.Error($"--hosts {Hosts}: use 1 to 64.")
+        : ManagementPort is < 0 or > 65535 ? ValidationResult.Error($"--management-port {ManagementPort}: use 0 to 65535.")
         : Layers is < 1 or > 32 ? ValidationResult.Error($"--layers {Layers}: use 1 to 32.")
         : Backend is not ("auto" or "cuda" or "host") ? ValidationResult.Error($"--backend {Backend}: use auto, cuda or host.")
         : Memory is not null && MemoryBytes is null or < 64 * ByteSize.MiB ? ValidationResult.Error($"--memory {Memory}: use a size of at least 64MiB, such as 2GiB.")

@@ -32,6 +32,7 @@ internal static class HostOptionsReader
             Backend = read.Parsed<BackendChoice?>(Backend, host.Backend, TryParseBackend, "auto, cuda or host")!.Value,
             MemoryBytes = read.Parsed<LentMemory>(Memory, new LentMemory(null), TryParseMemory, $"auto, or {ByteSize.Format(MinMemoryBytes)} to {ByteSize.Format(MaxMemoryBytes)}, such as 40GiB").Bytes,
             ManagementPort = read.Integer(ManagementPort, host.ManagementPort, 0, IPEndPoint.MaxPort),
+            ManagementTokenFile = EmptyIsNull(read.Text(HostSettingCatalog.ManagementToken)),
             AkkaManagementPort = read.Text(AkkaManagementPort) is null or "off" ? null : read.Integer(AkkaManagementPort, 0, 0, IPEndPoint.MaxPort, " or off"),
             RunDirectory = read.Parsed<string?>(HostSettingCatalog.RunDirectory, null, text => IsPlainPath(text) ? text : null, "a path without quotes, backslashes and control characters") is { Length: > 0 } path ? path : null,
             Gateway = ReadGateway(read, host.Gateway),

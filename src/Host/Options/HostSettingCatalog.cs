@@ -13,6 +13,7 @@ internal static class HostSettingCatalog
     public const string Seed = "seed";
     public const string AllowInsecureRemoting = "allow-insecure-remoting";
     public const string ManagementPort = "management-port";
+    public const string ManagementToken = "management-token";
     public const string AkkaManagementPort = "akka-management-port";
     public const string RankLink = "rank-link";
     public const string RunDirectory = "run-dir";
@@ -73,6 +74,7 @@ internal static class HostSettingCatalog
         new(TlsAuthority, "FILE", "PEM file with the domain's own certificate authority: who shows a certificate of it is a host; default none"),
         new(AllowInsecureRemoting, "", "lets --bind name an address that isn't loopback, though mutual TLS isn't set up"),
         new(ManagementPort, "PORT", "port of the management HTTP on loopback, 0 = a free one; default 8558"),
+        new(ManagementToken, "FILE", "file with the token that changes need, which others can't read; default none = one is made at each start, and kept in the run directory in either case"),
         new(AkkaManagementPort, "PORT", "port of Akka.Management's own routes on loopback, 0 = a free one; default off"),
         new(RankLink, "NAME", "how the coordinator reaches ranks: local = by a Unix socket in the run directory where both are on one machine, else by Akka.Remote; akka = always by Akka.Remote; default local"),
         new(RunDirectory, "DIR", "directory for what outlives the process, private to the user, shared by the domain's hosts of one machine; default $XDG_RUNTIME_DIR/kvcached or /tmp/kvcached-UID"),

@@ -22,6 +22,9 @@ internal sealed record KvcachedHostOptions
     /// <summary>Port of the management HTTP; 0 takes a free one. Default 8558.</summary>
     public int ManagementPort { get; init; } = 8558;
 
+    /// <summary>File with the token that changes need; null = one is made at start.</summary>
+    public string? ManagementTokenFile { get; init; }
+
     /// <summary>Port of Akka.Management's own routes; 0 takes a free one; null = not served.</summary>
     public int? AkkaManagementPort { get; init; }
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Akka.Configuration;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Management;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Startup;
@@ -9,7 +10,7 @@ namespace Kvcached.Host.Startup;
 /// Starts a host's actors, and starts them anew when the cluster has removed the host: its memory and its engines' connections stay. Gives up when nobody
 /// takes it in again.
 /// </summary>
-internal sealed class HostLives(KvcachedHostOptions options, Config userConfig, PagePool pool)
+internal sealed class HostLives(KvcachedHostOptions options, Config userConfig, PagePool pool, ManagementToken token)
 {
     private static readonly TimeSpan FirstBackOff = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(5);
@@ -20,7 +21,7 @@ internal sealed class HostLives(KvcachedHostOptions options, Config userConfig, 
         using var stopping = new CancellationTokenSource();
         using var onTerminate = StopOn(PosixSignal.SIGTERM, stopping);
         using var onInterrupt = StopOn(PosixSignal.SIGINT, stopping);
-        using var lasting = new LastingParts(pool);
+        using var lasting = new LastingParts(pool, token);
         if (lasting.Recover(options) is { } problem)
         {
             HostProcess.Complain(problem);

@@ -1,6 +1,7 @@
 using Akka.Configuration;
 using Kvcached.Actors.Hosting;
 using Kvcached.Gpu.Pools;
+using Kvcached.Host.Management;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Startup;
@@ -17,6 +18,7 @@ internal static class HostProcess
         var userDirectory = PrivateDirectory.DefaultPath();
         if (PrivateDirectory.Ensure(options.RunDirectory ?? userDirectory).IsFailed(out var failure, out var runDirectory)
             || ReadTls(options).IsFailed(out failure, out var secured)
+            || ManagementToken.Create(options.ManagementTokenFile).IsFailed(out failure, out var token)
             || DeviceOpener.Open(options).IsFailed(out failure, out var memory))
         {
             return Fail(failure);
@@ -37,7 +39,7 @@ internal static class HostProcess
             using (var pool = new PagePool(memory, options.Pages with { CapacityBytes = capacityBytes }, TimeProvider.System))
             {
                 var told = options with { Ranks = options.Ranks with { RunDirectory = runDirectory, DeviceName = memory.DeviceName, DeviceWatch = DeviceOpener.Watch(options, memory, pool) } };
-                return await new HostLives(told, userConfig, pool).RunAsync();
+                return await new HostLives(told, userConfig, pool, token).RunAsync();
             }
         }
     }

@@ -20,7 +20,7 @@ internal sealed record HostPorts(int Cluster, int Management, int? AkkaManagemen
 /// What a host keeps while its actors end and begin anew: the rank's memory with what is known of it, the connections of engines, and who else was in the
 /// cluster.
 /// </summary>
-internal sealed class LastingParts(PagePool pages) : IDisposable
+internal sealed class LastingParts(PagePool pages, ManagementToken token) : IDisposable
 {
     private readonly LastingSessions _sessions = new();
     private SocketGateway? _gateway;
@@ -31,7 +31,7 @@ internal sealed class LastingParts(PagePool pages) : IDisposable
     public KnownPeers Peers { get; } = new();
 
     /// <summary>What changes through the management HTTP need; the same for all lives, so that callers needn't read it again.</summary>
-    public ManagementToken Token { get; } = new();
+    public ManagementToken Token { get; } = token;
 
     /// <summary>Finds out who held memory of the host before this one, if it was killed.</summary>
     /// <returns>Why the host must not start, or null.</returns>

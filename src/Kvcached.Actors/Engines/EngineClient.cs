@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Configuration;
 using Kvcached.Actors.Hosting;
@@ -52,7 +53,7 @@ public sealed class EngineClient : IEngineClient
         catch (TimeoutException)
         {
             problem = $"No host of domain '{options.Domain}' answered engine '{options.EngineName}' within {options.ConnectTimeout.TotalSeconds:0.#} s. "
-                + $"Tried {string.Join(", ", options.Hosts)}; see that they run and that their /ready says yes.";
+                + await WhyNobodyAnsweredAsync(options.Hosts).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
@@ -62,6 +63,14 @@ public sealed class EngineClient : IEngineClient
 
         await system.Terminate().ConfigureAwait(false);
         throw new EngineConnectException(problem);
+    }
+
+    private static async Task<string> WhyNobodyAnsweredAsync(ImmutableArray<string> hosts)
+    {
+        var secured = await TlsProbe.FindAsync(hosts).ConfigureAwait(false);
+        return secured.IsEmpty
+            ? $"Tried {string.Join(", ", hosts)}; see that they run and that their /ready says yes."
+            : $"{string.Join(", ", secured)} takes connections by mutual TLS from hosts only. Engines of that machine use the host's Unix socket, with the library for .NET (Kvcached.Client), Python or C.";
     }
 
     public async Task<EngineResult<IEnginePool>> OpenPoolAsync(PoolSpec spec, CancellationToken cancellation)

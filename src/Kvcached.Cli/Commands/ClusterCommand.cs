@@ -9,7 +9,7 @@ internal sealed class ClusterCommand() : HostCommand<ClusterMembersView>("/clust
 {
     protected override IEnumerable<IRenderable> Render(ClusterMembersView view)
     {
-        yield return Line($"{view.Members.Count} members, {view.Unreachable.Count} unreachable; asked {view.SelfNode}");
+        yield return Line($"{Count(view.Members.Count, "member")}, {view.Unreachable.Count} unreachable; asked {view.SelfNode}");
         var table = CreateTable("address", "status", "roles", "remarks");
         foreach (var member in view.Members)
         {
@@ -29,11 +29,14 @@ internal sealed class ClusterCommand() : HostCommand<ClusterMembersView>("/clust
         if (node == view.Oldest)
         {
             yield return "oldest";
+
+            // Where the singleton is.
+            yield return "coordinates";
         }
 
         if (view.Unreachable.FirstOrDefault(member => member.Node == node) is { } unreachable)
         {
-            yield return $"unreachable for {unreachable.ObservedBy.Count} members";
+            yield return $"unreachable for {Count(unreachable.ObservedBy.Count, "member")}";
         }
     }
 }

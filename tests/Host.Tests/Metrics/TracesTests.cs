@@ -1,6 +1,7 @@
 using System.Reflection;
 using Kvcached.Actors.Telemetry;
 using Kvcached.Client;
+using Kvcached.Core.Contracts;
 using Kvcached.Core.Decisions;
 using Kvcached.Core.Geometry;
 using Kvcached.Core.Ids;
@@ -25,6 +26,7 @@ public sealed class TracesTests : IAsyncLifetime
         var first = await _launcher.StartReadyAsync(["--gpu", "none:0", .. traced]);
         await _launcher.StartReadyAsync(["--gpu", "none:1", "--seed", $"127.0.0.1:{first.Ready.Port}", .. traced]);
 
+        await first.GetUntilAsync("/gpus", ManagementJsonContext.Default.GpuViewArray, gpus => gpus.Count(gpu => gpu.IsAvailable) == 2);
         Grow(first, TwoRanks());
 
         var (map, ranks) = await receiver.WaitForAsync(spans => FindMap(spans));

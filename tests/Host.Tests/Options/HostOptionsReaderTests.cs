@@ -17,7 +17,7 @@ public sealed class HostOptionsReaderTests
     {
         var options = Read(
             "--gpu", "none:7", "--domain", "blue-1", "--hosts", "3", "--backend=host", "--memory", "1.5GiB", "--port", "0", "--bind", "127.0.0.2",
-            "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--akka-management-port", "0", "--rank-link", "akka", "--run-dir", "/x",
+            "--seed", "127.0.0.1:8550", "--seed", "[::1]:1", "--management-port", "0", "--management-token", "/t", "--akka-management-port", "0", "--rank-link", "akka", "--run-dir", "/x",
             "--copier-path", "/y", "--copier-call-timeout", "7s", "--join-timeout", "0", "--management-ask-timeout", "1s", "--decision-deadline", "3 s", "--session-lease", "1m",
             "--revoke-deadline", "20ms", "--shrink-deadline", "0", "--shrink-pause", "9s", "--sharing-policy", "priority", "--otlp-endpoint", "http://127.0.0.1:4317", "--trace-share", "0.25", "--return-deadline", "4s", "--recovery-deadline", "5s", "--worker-deadline", "30ms", "--reattach-window", "6s", "--host-return-window", "8s", "--quiesce-window", "9s", "--reopen-window", "0",
             "--register-interval", "1s", "--housekeeping-interval", "2s", "--kept-decay", "1.5s",
@@ -29,7 +29,7 @@ public sealed class HostOptionsReaderTests
         Assert.Equal(BackendChoice.Host, options.Backend);
         Assert.Equal(1536 * ByteSize.MiB, options.MemoryBytes);
         Assert.Equal(0, options.ManagementPort);
-        Assert.Equal(0, options.AkkaManagementPort);
+        Assert.Equal((0, "/t"), (options.AkkaManagementPort, options.ManagementTokenFile));
         Assert.Equal("/x", options.RunDirectory);
         Assert.Equal(TimeSpan.Zero, options.JoinTimeout);
         Assert.Equal(TimeSpan.FromSeconds(1), options.ManagementAskTimeout);

@@ -1,7 +1,9 @@
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Kvcached.Actors.Engines;
 using Kvcached.Core.Contracts;
+using Kvcached.Core.Sockets;
 using Kvcached.Host.Tests.Support;
 
 namespace Kvcached.Host.Tests.Startup;
@@ -40,6 +42,23 @@ public sealed class TlsTests : IAsyncLifetime
 
         Assert.Equal(2, (await first.GetAsync("/cluster/members", ManagementJsonContext.Default.ClusterMembersView)).Members.Count);
         await IsDeafAsync(first.Ready.Port);
+    }
+
+    [Fact]
+    public async Task Engine_OverAkkaRemote_IsToldWhyHostsWithTlsDontAnswer_AndServedByTheSocket()
+    {
+        var secured = await _launcher.StartReadyAsync(["--gpu", "none:0", .. Tls("first", _domain, _domain)]);
+        var refused = await Assert.ThrowsAsync<EngineConnectException>(() => EngineClient.ConnectAsync(
+            new EngineClientOptions { EngineName = "plain", Hosts = [$"127.0.0.1:{secured.Ready.Port}"], ConnectTimeout = TimeSpan.FromSeconds(3) }, CancellationToken.None));
+        Assert.Contains($"127.0.0.1:{secured.Ready.Port} takes connections by mutual TLS from hosts only", refused.Message, StringComparison.Ordinal);
+
+        // It isn't said of a host without TLS that merely doesn't know the domain's name.
+        var plain = await _launcher.StartReadyAsync("--gpu", "none:1", "--domain", "other");
+        var unknown = await Assert.ThrowsAsync<EngineConnectException>(() => EngineClient.ConnectAsync(
+            new EngineClientOptions { EngineName = "plain", Hosts = [$"127.0.0.1:{plain.Ready.Port}"], ConnectTimeout = TimeSpan.FromSeconds(3) }, CancellationToken.None));
+        Assert.DoesNotContain("TLS", unknown.Message, StringComparison.Ordinal);
+
+        using var engine = await RawEngine.GreetAsync(secured.Ready.Socket, EngineRole.Scheduler);
     }
 
     [Fact]

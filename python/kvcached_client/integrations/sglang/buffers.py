@@ -19,6 +19,8 @@ from .pieces import Pieces, pieces_of
 from .settings import Settings
 
 _OPTIONS = PoolOptions(null_block=False, keep_tags=False)
+# Piece 0 is among so many of the first, or not there.
+_FIRST_PIECES = 8
 
 
 class PieceMemory:
@@ -46,8 +48,8 @@ class PieceMemory:
             self._opened.append(self.arena)
             # SGLang launches a batch before it schedules the next, from the same thread: all that uses a piece was submitted when it is given back.
             self.elastic = ElasticBlocks(self.pool, 1, pieces.count - 1, StepClock(), settings.grow_timeout)
-            if self.elastic.take_at_start(1, timeout) != [0]:
-                raise IntegrationError("the pool's first block isn't block 0, where SGLang writes its padding; is another engine using this pool?")
+            if not self.elastic.take_block_0(_FIRST_PIECES, timeout):
+                raise IntegrationError("block 0, where SGLang writes its padding, is none of the pool's first; is another engine using this pool?")
         except BaseException:
             self.close()
             raise

@@ -36,6 +36,7 @@ def elastic_pool_class(base: Type[Any]) -> Type[Any]:
             self._looked_up: Set[int] = set()
             #: True within ``allocate_slots``: what is counted then is wanted now.
             self.is_allocating = False
+            self._found = 0
             self.free_block_queue = _NoQueue()
 
         # -- a pass of the scheduler ---------------------------------------------------------------------------------------------------------
@@ -47,17 +48,20 @@ def elastic_pool_class(base: Type[Any]) -> Type[Any]:
             self._looked_up.clear()
             self.elastic.begin_pass()
 
-        def reserve(self, count: int) -> bool:
-            """Sets memory for so many blocks aside for this pass; False is a scheduling miss, which :meth:`get_num_free_blocks` then tells."""
-            return self.elastic.reserve(count)
+        def count(self, blocks: int, computed: Sequence[Sequence[Any]], is_wanted: bool) -> None:
+            """The engine counts what a request needs: so many blocks, among them those that were found for it and that nobody else uses. If they are wanted
+            now, memory for the others is set aside for this pass; when there is none, :meth:`get_num_free_blocks` tells."""
+            self._found = sum(1 for group in computed for block in group if block.ref_cnt == 0 and not block.is_null)
+            if is_wanted:
+                self.elastic.reserve(max(0, blocks - self._found))
 
         # -- what vLLM calls -----------------------------------------------------------------------------------------------------------------
 
         def get_num_free_blocks(self) -> int:
-            """What may still be taken, mapped or not. Once memory was refused in this pass: what is set aside."""
-            if self.elastic.has_missed:
-                return len(self.elastic)
-            return self.elastic.capacity - self.elastic.in_use
+            """What may still be taken, mapped or not; once memory was refused in this pass, what is set aside. Blocks that were looked up are in use already, but
+            the engine counts them as free until it takes them: those of the request that it counts, or else all."""
+            free = len(self.elastic) if self.elastic.has_missed else self.elastic.capacity - self.elastic.in_use
+            return free + (self._found if self.is_allocating else len(self._looked_up))
 
         def get_new_blocks(self, num_blocks: int) -> List[Any]:
             if num_blocks < 0 or not self.elastic.reserve(num_blocks):

@@ -22,6 +22,8 @@ from .settings import Settings
 #: Attribute of a ``KVCacheConfig``: the :class:`PoolPlace` of the worker that it is for.
 PLACE = "kvcached"
 _OPTIONS = PoolOptions(null_block=False, keep_tags=False)
+# Block 0 is in one of so many of the first pages, or not there.
+_FIRST_PAGES = 8
 _NOT_SERVED = (
     ("speculative_config", "speculative decoding"),
     ("kv_transfer_config", "KV transfer connectors"),
@@ -49,6 +51,7 @@ class SchedulerMemory:
     def __init__(self, settings: Settings, name: str, group: Group, devices: List[str]) -> None:
         self.clock = StepClock()
         self._settings = settings
+        self._blocks_per_page = group.page_bytes // group.block_bytes
         self._opened: List[Any] = []
         spec = PoolSpec(name, [group], devices, limit_bytes=settings.limit_bytes, floor_bytes=settings.floor_bytes, weight=settings.weight)
         try:
@@ -67,9 +70,8 @@ class SchedulerMemory:
 
     def _take_null_block(self) -> None:
         try:
-            taken = self.elastic.take_at_start(1, self._settings.start_timeout)
-            if taken != [0]:
-                raise IntegrationError("the pool's first block is {0} where vLLM pads with block 0; is another engine using this pool?".format(taken[0]))
+            if not self.elastic.take_block_0(_FIRST_PAGES * self._blocks_per_page, self._settings.start_timeout):
+                raise IntegrationError("block 0, with which vLLM pads, is none of the pool's first; is another engine using this pool?")
         except BaseException as problem:
             self._failure = problem
 

@@ -30,9 +30,9 @@ def change_coordinator(module: ModuleType, owner: Any) -> None:
     @functools.wraps(count_blocks)
     def get_num_blocks_to_allocate(self: Any, *arguments: Any, **named: Any) -> int:
         count = count_blocks(self, *arguments, **named)
-        # Admission asks about the whole request, which is not wanted at once.
-        if getattr(self.block_pool, "is_allocating", False) and not named.get("apply_admission_cap"):
-            self.block_pool.reserve(count)
+        if getattr(self.block_pool, "is_allocating", False):
+            # Admission asks about the whole request, which is not wanted at once.
+            self.block_pool.count(count, named.get("new_computed_blocks", ()), is_wanted=not named.get("apply_admission_cap"))
         return count
 
     module.BlockPool = make_block_pool  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ namespace Kvcached.TraceReplay.Chaos.Hosts;
 /// <summary>
 /// The hosts of a run and their supervisor: one that was killed is started again with the same GPU, run directory and ports, as a service manager would.
 /// </summary>
-internal sealed class HostFleet(RunPlan plan, ReplayBinaries binaries, ProcessGuard guard, string directory, TimeProvider time) : IAsyncDisposable
+internal sealed class HostFleet(RunPlan plan, int managementPort, ReplayBinaries binaries, ProcessGuard guard, string directory, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
@@ -30,7 +30,7 @@ internal sealed class HostFleet(RunPlan plan, ReplayBinaries binaries, ProcessGu
     /// <summary>Starts all of them; returns once they are one domain.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        _hosts[0] = Start(LaunchOf(0));
+        _hosts[0] = Start(LaunchOf(0) with { ManagementPort = managementPort });
         var first = await _hosts[0].WaitReadyAsync(time, cancellation);
         for (var index = 1; index < Count; index++)
         {
