@@ -80,7 +80,7 @@ def header(plan: Plan, gpus: List[Dict[str, str]], source: str) -> Dict[str, Any
     found: Dict[str, Any] = {
         "benchmark": "vs-kvcached", "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "device": gpus[: plan.ranks],
         "processors": os.cpu_count(), "python": platform.python_version(), "loadAverage": os.getloadavg(), "settings": plan.facts(),
-        "kvcachedSource": os.path.abspath(source) if source else None,
+        "kvcachedSource": os.path.basename(os.path.abspath(source)) if source else None,
     }
     if plan.is_on_gpu:
         import importlib.metadata
