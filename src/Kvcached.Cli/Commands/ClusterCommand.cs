@@ -9,7 +9,7 @@ internal sealed class ClusterCommand() : HostCommand<ClusterMembersView>("/clust
 {
     protected override IEnumerable<IRenderable> Render(ClusterMembersView view)
     {
-        yield return Line($"{Count(view.Members.Count, "member")}, {view.Unreachable.Count} unreachable; asked {view.SelfNode}");
+        yield return Line($"{Output.Count(view.Members.Count, "member")}, {view.Unreachable.Count} unreachable; asked {view.SelfNode}");
         var table = CreateTable("address", "status", "roles", "remarks");
         foreach (var member in view.Members)
         {
@@ -36,7 +36,7 @@ internal sealed class ClusterCommand() : HostCommand<ClusterMembersView>("/clust
 
         if (view.Unreachable.FirstOrDefault(member => member.Node == node) is { } unreachable)
         {
-            yield return $"unreachable for {Count(unreachable.ObservedBy.Count, "member")}";
+            yield return $"unreachable for {Output.Count(unreachable.ObservedBy.Count, "member")}";
         }
     }
 }

@@ -10,7 +10,7 @@ internal sealed class GpusCommand() : HostCommand<GpuView[]>("/gpus", Management
 {
     protected override IEnumerable<IRenderable> Render(GpuView[] view)
     {
-        yield return Line($"{Count(view.Length, "GPU")}");
+        yield return Line(Output.Count(view.Length, "GPU"));
         if (view.Length == 0)
         {
             yield break;

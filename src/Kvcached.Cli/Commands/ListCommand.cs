@@ -12,7 +12,7 @@ internal sealed class ListCommand() : HostCommand<PoolsView>("/pools", Managemen
     protected override IEnumerable<IRenderable> Render(PoolsView view)
     {
         var recovering = view.IsRecovering ? ", recovering" : string.Empty;
-        yield return Line($"domain {view.Domain}, epoch {view.Epoch}{recovering}: {Count(view.Pools.Count, "pool")}");
+        yield return Line($"domain {view.Domain}, epoch {view.Epoch}{recovering}: {Output.Count(view.Pools.Count, "pool")}");
         if (view.Pools.Count == 0)
         {
             yield break;
