@@ -3,6 +3,7 @@ using Kvcached.Benchmarks.AttachedMaps;
 using Kvcached.Benchmarks.CoordinatedMaps;
 using Kvcached.Benchmarks.Decisions;
 using Kvcached.Benchmarks.Messages;
+using Kvcached.Benchmarks.Routers;
 
 // Each benchmark has a file or a folder of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
 var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
@@ -13,11 +14,17 @@ var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringC
     ["coordinated-map"] = CoordinatedMapBenchmark.RunAsync,
     ["decision"] = args => Task.FromResult(DecisionBenchmark.Run(args)),
     ["messages"] = args => Task.FromResult(MessagesBenchmark.Run(args)),
+    ["router"] = RouterBenchmark.RunAsync,
 };
 
 if (args is [RankHostProcess.CommandName, ..])
 {
     return await RankHostCommand.RunAsync(args[1..]);
+}
+
+if (args is [BareServer.CommandName, ..])
+{
+    return await BareServer.RunAsync(args[1..]);
 }
 
 if (args is [AttachedWorker.CommandName, ..])
