@@ -31,7 +31,7 @@ fi
 
 "$root/build/publish-into.sh" "$target" \
   "tests/Kvcached.Gpu.DeviceCheck/Kvcached.Gpu.DeviceCheck.csproj src/Kvcached.Copier/Kvcached.Copier.csproj src/Kvcached.Cli/Kvcached.Cli.csproj
-   samples/TraceReplay/TraceReplay.csproj src/Host/Host.csproj" \
+   samples/TraceReplay/TraceReplay.csproj src/Kvcached.Router/Kvcached.Router.csproj src/Host/Host.csproj" \
   --runtime "${2:-linux-x64}" --self-contained true --property:PublishReadyToRun=true
 mkdir -p "$target/traces"
 cp "$root"/samples/traces/* "$target/traces/"

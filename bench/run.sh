@@ -22,6 +22,7 @@ nproc > "$out/machine.txt"
 uptime >> "$out/machine.txt"
 measure decision decision
 measure messages messages
+measure router router
 
 measure blocks blocks
 measure attached attached-map

@@ -3,6 +3,7 @@ using Kvcached.Benchmarks.AttachedMaps;
 using Kvcached.Benchmarks.CoordinatedMaps;
 using Kvcached.Benchmarks.Decisions;
 using Kvcached.Benchmarks.Messages;
+using Kvcached.Benchmarks.Routers;
 using Kvcached.Benchmarks.Scale;
 
 // Each benchmark has a file or a folder of its own; `-- bdn …` hands the rest to BenchmarkDotNet.
@@ -15,11 +16,17 @@ var benchmarks = new SortedDictionary<string, Func<string[], Task<int>>>(StringC
     ["decision"] = args => Task.FromResult(DecisionBenchmark.Run(args)),
     ["scale"] = ScaleBenchmark.RunAsync,
     ["messages"] = args => Task.FromResult(MessagesBenchmark.Run(args)),
+    ["router"] = RouterBenchmark.RunAsync,
 };
 
 if (args is [RankHostProcess.CommandName, ..])
 {
     return await RankHostCommand.RunAsync(args[1..]);
+}
+
+if (args is [BareServer.CommandName, ..])
+{
+    return await BareServer.RunAsync(args[1..]);
 }
 
 if (args is [AttachedWorker.CommandName, ..])

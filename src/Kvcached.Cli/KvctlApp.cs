@@ -8,7 +8,7 @@ internal static class KvctlApp
 {
     /// <summary>All commands that are shown, for completion.</summary>
     public static IReadOnlyList<string> CommandNames { get; } =
-        ["list", "gpus", "cluster", "limit", "limit-percent", "trim", "drain", "top", "watch", "explain", "plan", "doctor", "completion"];
+        ["list", "gpus", "cluster", "limit", "limit-percent", "trim", "drain", "top", "watch", "explain", "plan", "serve", "doctor", "completion"];
 
     public static CommandApp Create()
     {
@@ -34,6 +34,8 @@ internal static class KvctlApp
             config.AddCommand<WatchCommand>("watch").WithDescription("Prints what happens in the domain.").WithExample("watch", "conv");
             config.AddCommand<ExplainCommand>("explain").WithDescription("Says where each GPU's memory is.");
             config.AddCommand<PlanCommand>("plan").WithDescription("Says whether models fit before they are started. Ends with 6 when they don't.").WithExample("plan", "models.yaml");
+            config.AddCommand<ServeCommand>("serve").WithDescription("Starts hosts, engines and the router of a file of models, and keeps them running until told to stop.")
+                .WithExample("serve", "-f", "models.yaml");
             config.AddCommand<DoctorCommand>("doctor").WithDescription("Checks the machine, its hosts and their cluster, and says what to fix. Ends with 6 when something is wrong.");
             config.AddCommand<CompletionCommand>("completion").WithDescription("Prints a completion script for a shell.").WithExample("completion", "bash");
             config.AddCommand<NamesCommand>("names").IsHidden();

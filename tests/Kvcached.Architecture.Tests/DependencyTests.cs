@@ -14,6 +14,7 @@ public sealed class DependencyTests
         ["Kvcached.Client.Native"] = ["Kvcached.Core", "Kvcached.Gpu", "Kvcached.Client"],
         ["Kvcached.Copier"] = ["Kvcached.Core", "Kvcached.Gpu"],
         ["Kvcached.Cli"] = ["Kvcached.Core"],
+        ["Kvcached.Router"] = ["Kvcached.Core"],
     };
 
     public static TheoryData<string> SourceProjects() => [.. Names(project => project.Area == "src")];
@@ -48,13 +49,13 @@ public sealed class DependencyTests
     }
 
     [Fact]
-    public void AspNetCore_IsUsedOnly_ByTheHost()
+    public void AspNetCore_IsUsedOnly_ByTheHostAndTheRouter()
     {
         var users = Names(project =>
             project.Sdk.Contains("Web", StringComparison.Ordinal)
             || project.Frameworks.Any(framework => framework.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal))
             || project.Packages.Any(package => package.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal)));
-        Assert.Equal(["Host"], users);
+        Assert.Equal(["Host", "Kvcached.Router"], users);
     }
 
     [Fact]

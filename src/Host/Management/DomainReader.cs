@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Hosting;
 using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Protocols;
+using Kvcached.Core.Units;
 using Kvcached.Host.Options;
 
 namespace Kvcached.Host.Management;

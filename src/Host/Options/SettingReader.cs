@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvcached.Core.Units;
 
 namespace Kvcached.Host.Options;
 

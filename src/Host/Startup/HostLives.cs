@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Akka.Configuration;
+using Kvcached.Core.Units;
 using Kvcached.Gpu.Pools;
 using Kvcached.Host.Management;
 using Kvcached.Host.Options;

@@ -1,5 +1,3 @@
-using Kvcached.TraceReplay.Orchestration;
-
 namespace Kvcached.TraceReplay.Tests.Orchestration;
 
 public sealed class ProcessTests : IDisposable

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 
-namespace Kvcached.TraceReplay.Orchestration;
+namespace Kvcached.Cli.Processes;
 
-/// <summary>A process of the run: its lines go to a log file and to a callback, and it never outlives the run.</summary>
+/// <summary>A process that this one has started: its lines go to a log file and to a callback, and it never outlives this one.</summary>
 internal sealed class ChildProcess : IAsyncDisposable
 {
     /// <summary>Lines of output kept for messages.</summary>
@@ -13,13 +13,13 @@ internal sealed class ChildProcess : IAsyncDisposable
     private readonly StreamWriter _log;
     private readonly Lock _lock = new();
     private readonly Queue<string> _tail = new();
-    private readonly Action<string> _onLine;
+    private readonly Action<string>? _onLine;
     private readonly Task _whenEnded;
 
-    private ChildProcess(string name, Process process, ProcessGuard guard, string logPath, Action<string> onLine)
+    private ChildProcess(string name, Process process, ProcessGuard guard, string logPath, Action<string>? onLine)
     {
         (Name, _process, _guard, LogPath, _onLine) = (name, process, guard, logPath, onLine);
-        _log = new StreamWriter(logPath) { AutoFlush = true };
+        _log = new StreamWriter(logPath, append: true) { AutoFlush = true };
         guard.Watch(process.Id);
         _whenEnded = PumpAsync();
     }
@@ -41,16 +41,32 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <param name="arguments">Its arguments.</param>
     /// <param name="guard">Ends it if this process goes.</param>
     /// <param name="logPath">File for its output and errors.</param>
-    /// <param name="onLine">Called with each line of its output, one at a time.</param>
-    public static ChildProcess Start(string name, string program, IEnumerable<string> arguments, ProcessGuard guard, string logPath, Action<string> onLine)
+    /// <param name="onLine">Called with each line of its output, one at a time; null for nobody.</param>
+    /// <param name="environment">Variables to set besides; null for none.</param>
+    /// <param name="directory">Where it runs; null for this process's own place.</param>
+    /// <exception cref="System.ComponentModel.Win32Exception">There is no such program, or it may not be run.</exception>
+    public static ChildProcess Start(
+        string name, string program, IEnumerable<string> arguments, ProcessGuard guard, string logPath, Action<string>? onLine,
+        IReadOnlyDictionary<string, string>? environment = null, string? directory = null)
     {
-        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program)
+        {
+            WorkingDirectory = directory ?? string.Empty,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
         }
 
         CleanEnvironment.Apply(start.Environment);
+        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+        {
+            start.Environment[key] = value;
+        }
+
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start.");
         return new ChildProcess(name, process, guard, logPath, onLine);
     }
@@ -137,7 +153,7 @@ internal sealed class ChildProcess : IAsyncDisposable
 
             if (isOutput)
             {
-                _onLine(line);
+                _onLine?.Invoke(line);
             }
         }
     }

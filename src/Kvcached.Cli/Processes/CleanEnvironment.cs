@@ -1,4 +1,4 @@
-namespace Kvcached.TraceReplay.Orchestration;
+namespace Kvcached.Cli.Processes;
 
 /// <summary>
 /// Keeps settings that were meant for other programs away from the ones that are started: an <c>ASPNETCORE_URLS</c> of the user's shell

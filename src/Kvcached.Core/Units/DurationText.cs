@@ -1,12 +1,13 @@
 using System.Globalization;
 
-namespace Kvcached.Host.Options;
+namespace Kvcached.Core.Units;
 
 /// <summary>Reads and writes times as HOCON does: <c>250ms</c>, <c>2 s</c>, <c>1.5m</c>, <c>1h</c>; a bare 0 needs no unit.</summary>
-internal static class DurationText
+public static class DurationText
 {
     private static readonly (string Suffix, double Seconds)[] Units = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)];
 
+    /// <summary>Reads a time; false when the text is none.</summary>
     public static bool TryParse(string text, out TimeSpan time)
     {
         time = TimeSpan.Zero;
@@ -30,6 +31,7 @@ internal static class DurationText
         return false;
     }
 
+    /// <summary>Writes a time with the largest unit that needs no fraction.</summary>
     public static string Format(TimeSpan time)
     {
         foreach (var (suffix, seconds) in Units.AsEnumerable().Reverse())

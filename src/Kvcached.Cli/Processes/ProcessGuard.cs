@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 
-namespace Kvcached.TraceReplay.Orchestration;
+namespace Kvcached.Cli.Processes;
 
 /// <summary>
 /// A small shell that outlives this process for a moment: when this one is gone, however it went, the shell ends all processes
