@@ -12,12 +12,14 @@ namespace Kvcached.Client.Arenas;
 internal sealed class KeptImports(IVirtualMemory memory)
 {
     private readonly Dictionary<(HostIncarnation Creator, long Serial), ImmutableArray<MemoryHandle>> _kept = [];
-    private readonly List<MemoryHandle> _refused = [];
+
+    /// <summary>What the driver didn't release, of memory that isn't kept any more.</summary>
+    private readonly Dictionary<(HostIncarnation Creator, long Serial), ImmutableArray<MemoryHandle>> _refused = [];
 
     /// <summary>Extents whose memory is kept.</summary>
     public int Count => _kept.Count;
 
-    /// <summary>Handles that the driver didn't release.</summary>
+    /// <summary>Extents of whose memory the driver didn't release everything.</summary>
     public int RefusedCount => _refused.Count;
 
     public void Keep(LentExtent lent, ImmutableArray<MemoryHandle> imported) => _kept[KeyOf(lent)] = imported;
@@ -25,31 +27,33 @@ internal sealed class KeptImports(IVirtualMemory memory)
     /// <summary>Takes out what is kept of that memory; null when there is none.</summary>
     public ImmutableArray<MemoryHandle>? Take(LentExtent lent) => _kept.Remove(KeyOf(lent), out var imported) ? imported : null;
 
-    /// <summary>Releases what is kept of that memory. False when the driver didn't release all of it; then it is tried again with everything else.</summary>
-    public bool TryLetGo(LentExtent lent) => Take(lent) is not { } imported || Release(imported);
+    /// <summary>Releases what there is of that memory. False when the driver keeps some of it; then it is to be tried again.</summary>
+    public bool TryLetGo(LentExtent lent) => TryRelease(KeyOf(lent), Take(lent) ?? []);
 
     /// <summary>Releases all; what the driver keeps is tried again by <see cref="RetryRefused"/>.</summary>
     public void LetGoOfAll()
     {
-        foreach (var imported in _kept.Values)
+        foreach (var (key, imported) in _kept.ToArray())
         {
-            Release(imported);
+            _kept.Remove(key);
+            TryRelease(key, imported);
         }
-
-        _kept.Clear();
     }
 
     public void RetryRefused()
     {
-        var again = _refused.ToImmutableArray();
-        _refused.Clear();
-        Release(again);
+        foreach (var key in _refused.Keys.ToArray())
+        {
+            TryRelease(key, []);
+        }
     }
 
-    private bool Release(ImmutableArray<MemoryHandle> handles)
+    /// <summary>Releases these handles, and what was refused earlier of the same memory.</summary>
+    private bool TryRelease((HostIncarnation, long) key, ImmutableArray<MemoryHandle> handles)
     {
-        var before = _refused.Count;
-        foreach (var handle in handles)
+        _refused.Remove(key, out var earlier);
+        var refused = ImmutableArray.CreateBuilder<MemoryHandle>();
+        foreach (var handle in earlier.IsDefault ? handles : handles.AddRange(earlier))
         {
             try
             {
@@ -57,11 +61,16 @@ internal sealed class KeptImports(IVirtualMemory memory)
             }
             catch (VirtualMemoryException)
             {
-                _refused.Add(handle);
+                refused.Add(handle);
             }
         }
 
-        return _refused.Count == before;
+        if (refused.Count > 0)
+        {
+            _refused[key] = refused.ToImmutable();
+        }
+
+        return refused.Count == 0;
     }
 
     private static (HostIncarnation Creator, long Serial) KeyOf(LentExtent lent) => (lent.Identity.Creator, lent.Identity.Serial);
