@@ -12,7 +12,7 @@ from tests.support import ROOT
 
 PROGRAM = os.environ.get("KVCACHED_HOST") or os.path.join(ROOT, "src", "Host", "bin", "Release", "net10.0", "Kvcached.Host")
 MODULES = [
-    "test_blocks", "test_cache", "test_compat", "test_ends", "test_forks", "test_parallel", "test_samples", "test_sglang", "test_transformers_engine", "test_transformers_memory",
+    "test_blocks", "test_cache", "test_compat", "test_ends", "test_forks", "test_parallel", "test_samples", "test_serving", "test_sglang", "test_transformers_engine", "test_transformers_memory",
     "test_transformers_team", "test_vllm",
 ]
 

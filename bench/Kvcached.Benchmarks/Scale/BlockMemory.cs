@@ -1,3 +1,4 @@
+using Kvcached.Core.Geometry;
 using Kvcached.Core.Paging;
 
 namespace Kvcached.Benchmarks.Scale;

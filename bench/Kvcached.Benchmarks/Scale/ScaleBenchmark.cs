@@ -6,6 +6,8 @@ namespace Kvcached.Benchmarks.Scale;
 /// <summary>How cost grows: coordinated maps by ranks and by pools, memory by blocks, and what a host takes to start.</summary>
 internal static class ScaleBenchmark
 {
+    private static readonly int[] BlockCounts = [10_000, 100_000, 1_000_000, 10_000_000];
+
     private const string Help = """
         scale: a domain in one process (coordinator, page mappers over host memory, engines; messages by reference), pools that all lie on all ranks.
           --steps N      maps of each pool, and as many unmaps, after as many to warm up, 10 to 100000 (default 500)
@@ -40,7 +42,7 @@ internal static class ScaleBenchmark
         }
 
         Console.WriteLine($"{"blocks",10} {"allocator, bytes",18} {"a block",10}");
-        var blocks = new[] { 10_000, 100_000, 1_000_000, 10_000_000 }.Select(BlockMemory.Measure).ToArray();
+        var blocks = BlockCounts.Select(BlockMemory.Measure).ToArray();
         foreach (var result in blocks)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.BlockCount,10} {result.Bytes,18} {(double)result.Bytes / result.BlockCount,10:0.0}"));

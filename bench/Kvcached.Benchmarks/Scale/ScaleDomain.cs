@@ -6,6 +6,7 @@ using Kvcached.Actors.Coordination;
 using Kvcached.Actors.Hosting;
 using Kvcached.Actors.Ranks;
 using Kvcached.Benchmarks.Measuring;
+using Kvcached.Core.Decisions;
 using Kvcached.Core.Ids;
 using Kvcached.Gpu.HostMemory;
 using Kvcached.Gpu.Pools;
