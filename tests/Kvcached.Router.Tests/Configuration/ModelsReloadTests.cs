@@ -1,5 +1,7 @@
 using System.Net;
+using Kvcached.Router.Configuration;
 using Kvcached.Router.Tests.Support;
+using Microsoft.Extensions.Hosting;
 
 namespace Kvcached.Router.Tests.Configuration;
 
@@ -13,7 +15,7 @@ public sealed class ModelsReloadTests
         var kept = rig.Table.Find("conv")!;
 
         await WriteAsync(rig, "models: [");
-        await RouterRig.UntilAsync(() => MetricsOf(rig).Contains("result=\"failed\"", StringComparison.Ordinal));
+        rig.Get<IEnumerable<IHostedService>>().OfType<ModelsReload>().Single().Look(isForced: true);
         Assert.Same(kept, rig.Table.Find("conv"));
 
         await WriteAsync(rig, $"models:\n{RouterRig.Entry("code", [engine])}{RouterRig.Entry("conv", [engine], "    maxInFlight: 3\n")}");
@@ -37,6 +39,4 @@ public sealed class ModelsReloadTests
         await File.WriteAllTextAsync(rig.ModelsPath + ".new", yaml);
         File.Move(rig.ModelsPath + ".new", rig.ModelsPath, overwrite: true);
     }
-
-    private static string MetricsOf(RouterRig rig) => rig.Client.GetStringAsync("/metrics").GetAwaiter().GetResult();
 }

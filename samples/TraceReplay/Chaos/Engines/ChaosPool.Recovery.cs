@@ -110,7 +110,15 @@ internal sealed partial class ChaosPool
             }
         }
 
-        return plan.Surplus.IsEmpty ? null : EngineAnswer.RefusalOf(await successor.AskAsync($"free pool={_name} blocks={string.Join(',', plan.Surplus)}"));
+        // When something is missing the rest is given back as well, and the engine begins anew: it must not read what isn't there.
+        var toFree = plan.Missing.IsEmpty ? plan.Surplus : [.. plan.Kept, .. plan.Surplus];
+        var notFreed = toFree.IsEmpty ? null : EngineAnswer.RefusalOf(await successor.AskAsync($"free pool={_name} blocks={string.Join(',', toFree)}"));
+        if (!plan.Missing.IsEmpty)
+        {
+            Begin(Id, isAnew: true);
+        }
+
+        return notFreed;
     }
 
     /// <summary>The pool was opened, or opened anew after its data was lost. Called with the gate held.</summary>
