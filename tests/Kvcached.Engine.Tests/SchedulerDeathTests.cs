@@ -15,10 +15,11 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
     public async Task DisposeAsync() => await _domain.DisposeAsync();
 
     [Theory]
-    [InlineData(false, 0)]
-    [InlineData(true, 0)]
-    [InlineData(false, 1)]
-    public async Task A_scheduler_that_is_started_again_should_find_its_tagged_blocks_and_their_bytes(bool workersDieToo, int successorHost)
+    [InlineData(false, false, 0)]
+    [InlineData(true, false, 0)]
+    [InlineData(false, false, 1)]
+    [InlineData(false, true, 0)]
+    public async Task A_scheduler_that_is_started_again_should_find_its_tagged_blocks_and_their_bytes(bool workersDieToo, bool hostDiesToo, int successorHost)
     {
         var scheduler = await _domain.StartSchedulerAsync();
         await scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
@@ -35,7 +36,18 @@ public sealed class SchedulerDeathTests : IAsyncLifetime
             await scheduler.DoAsync($"cache pool=pool block={block} tag=prefix-{block}");
         }
 
+        if (hostDiesToo)
+        {
+            await _domain.AreTagsCopiedAsync();
+            await _domain.KillHostAsync(0);
+        }
+
         await scheduler.KillAsync();
+        if (hostDiesToo)
+        {
+            await _domain.RestartHostAsync(0, seed: 1);
+        }
+
         if (workersDieToo)
         {
             foreach (var worker in workers)

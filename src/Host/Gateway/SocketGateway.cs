@@ -18,9 +18,14 @@ internal sealed partial class SocketGateway : IDisposable
 
     private static readonly TimeSpan ExhaustedPause = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>How long a new file of tags has no copy with another host, at most.</summary>
+    private static readonly TimeSpan CopyInterval = TimeSpan.FromSeconds(1);
+
     private readonly GatewaySocket _socket;
     private readonly Admission _admission;
     private readonly TimeSpan _tagWindow;
+    private readonly TagCopies _tagCopies;
+    private readonly ITimer _copying;
     private readonly ILogger _log;
     private readonly HashSet<GatewayConnection> _connections = [];
     private long _listenerToken;
@@ -49,11 +54,14 @@ internal sealed partial class SocketGateway : IDisposable
         Workers = workers;
         Time = time;
         _admission = new Admission(options, Libc.geteuid(), socket.Group);
-        Tags = new TagKeeper(options.MaxTagFiles, time, new TagPlaces(tagDirectory));
+        var places = new TagPlaces(tagDirectory);
+        Tags = new TagKeeper(options.MaxTagFiles, time, places);
+        _tagCopies = new TagCopies(options.MaxTagFiles, tagWindow, time, places);
         Loop = new EpollLoop("kvcached-gateway", exception => LogFault(_log, exception));
         Processes = new ProcessWatches(Loop, openProcess ?? ProcessDescriptor.OfPeer, ProcessEnded);
         Schedulers = new SchedulerDesk(options, sessions, Tags, Processes, Post, _ => PostLater(tagWindow, () => Tags.Expire(_tagWindow)));
         Loop.Post(() => Loop.TryAdd(socket.Listener.Socket, Readiness.Readable, _ => Accept(), out _listenerToken));
+        _copying = time.CreateTimer(_ => Post(UpdateCopies), null, CopyInterval, CopyInterval);
     }
 
     public GatewayOptions Options { get; }
@@ -139,6 +147,7 @@ internal sealed partial class SocketGateway : IDisposable
         }
 
         _isStopping = true;
+        _copying.Dispose();
         Loop.Post(() =>
         {
             Loop.Remove(_listenerToken, _socket.Listener.Socket);
@@ -153,6 +162,15 @@ internal sealed partial class SocketGateway : IDisposable
         });
         Loop.Dispose();
         Tags.Dispose();
+        _tagCopies.Dispose();
+    }
+
+    private void UpdateCopies()
+    {
+        if (!_isStopping)
+        {
+            _tagCopies.Update();
+        }
     }
 
     private void Accept()

@@ -7,9 +7,9 @@ namespace Kvcached.Host.Tests.Gateway;
 /// <summary>A file that stands for a scheduler's file of tags.</summary>
 internal sealed partial class TemporaryTags : IDisposable
 {
-    private readonly string _path = Path.GetTempFileName();
+    public TemporaryTags(string text) => File.WriteAllText(Path, text);
 
-    public TemporaryTags(string text) => File.WriteAllText(_path, text);
+    public string Path { get; } = System.IO.Path.GetTempFileName();
 
     public static string Read(SafeFileHandle file)
     {
@@ -20,9 +20,9 @@ internal sealed partial class TemporaryTags : IDisposable
 
     public static SafeFileHandle OpenDirectory() => new(open("/", 0x80000), ownsHandle: true);
 
-    public SafeFileHandle Open() => File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite);
+    public SafeFileHandle Open() => File.OpenHandle(Path, FileMode.Open, FileAccess.ReadWrite);
 
-    public void Dispose() => File.Delete(_path);
+    public void Dispose() => File.Delete(Path);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags);

@@ -31,6 +31,18 @@ internal sealed class EngineDomain : IAsyncDisposable
         return domain;
     }
 
+    /// <summary>Returns once another host of the machine has a copy of a scheduler's file of tags.</summary>
+    public async Task AreTagsCopiedAsync()
+    {
+        var places = Path.Combine(Path.GetDirectoryName(SocketOf(0))!, $"tags@{Hosts[0].Ready.Domain}");
+        var waited = System.Diagnostics.Stopwatch.StartNew();
+        while (!Directory.Exists(places) || !Directory.EnumerateFiles(places).Any(path => Path.GetFileName(path).Contains('+', StringComparison.Ordinal)))
+        {
+            Assert.True(waited.Elapsed < HostLauncher.Patience, $"No copy of tags is noted in {places}.");
+            await Task.Delay(50);
+        }
+    }
+
     /// <summary>Kills a host; its engines' processes live on.</summary>
     public async Task KillHostAsync(int index)
     {
