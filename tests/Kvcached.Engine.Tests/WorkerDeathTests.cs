@@ -122,7 +122,7 @@ public sealed class WorkerDeathTests : IAsyncLifetime
         await workers[0].DoAsync("step-done step=6");
         await workers[0].UntilAsync("arena", arena => arena.GetProperty("descriptors").GetInt32() == 0);
         await workers[1].DoAsync("step-done step=5");
-        Assert.True((await workers[1].DoAsync("arena")).GetProperty("leaving").GetInt32() > 0);
+        await workers[1].UntilAsync("arena", arena => arena.GetProperty("leaving").GetInt32() > 0);
         await workers[1].DoAsync("step-done step=6");
 
         Assert.True((await _scheduler.AnswerAsync("close-pool")).GetProperty("ok").GetBoolean());
