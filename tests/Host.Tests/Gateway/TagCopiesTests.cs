@@ -1,9 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using Kvcached.Core.Ids;
+using Kvcached.Gpu.Tests.Support;
 using Kvcached.Host.Gateway;
-using Kvcached.Host.Tests.Support;
-using Microsoft.Extensions.Time.Testing;
 
 namespace Kvcached.Host.Tests.Gateway;
 
@@ -15,7 +14,7 @@ public sealed class TagCopiesTests : IDisposable
     private static readonly PoolId Pool = PoolId.Create(3, 1);
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
-    private readonly FakeTimeProvider _time = new();
+    private readonly ManualTime _time = new();
     private readonly TemporaryTags _tags = new("kept tags");
     private readonly string _directory = Directory.CreateTempSubdirectory("kvcached-copies-").FullName;
     private readonly Process _holder;
