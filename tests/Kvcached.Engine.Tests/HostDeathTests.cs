@@ -15,7 +15,8 @@ public sealed class HostDeathTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _domain = await EngineDomain.StartAsync(hosts: 2);
+        // A host is away for as long as the machine takes to start it; the session is to outlive that.
+        _domain = await EngineDomain.StartAsync(hosts: 2, "--session-lease", "10m");
         _scheduler = await _domain.StartSchedulerAsync();
         await _scheduler.DoAsync(_domain.OpenPoolCommand("pool", Shape));
         _workers = await _domain.StartWorkersAsync("pool");
