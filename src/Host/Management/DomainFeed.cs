@@ -10,17 +10,25 @@ namespace Kvcached.Host.Management;
 /// The domain's events for those who watch at this host. While somebody does, it asks the coordinator for news, once for all of them; a coordinator that
 /// moves is followed. Nobody watching costs nothing.
 /// </summary>
-internal sealed class DomainFeed(CoordinatorDesk desk, IHostApplicationLifetime lifetime, TimeProvider time)
+internal sealed class DomainFeed
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(250);
     private const int MaxRemembered = 1024;
 
+    private readonly CoordinatorDesk _desk;
+    private readonly TimeProvider _time;
+    private readonly WatchedLoop _loop;
     private readonly Lock _gate = new();
     private readonly EventBroadcast _broadcast = new();
     private readonly Queue<(Epoch Epoch, long Serial, StreamEvent Event)> _remembered = new();
     private Epoch _epoch;
     private long _last;
-    private bool _isFollowing;
+
+    public DomainFeed(CoordinatorDesk desk, IHostApplicationLifetime lifetime, TimeProvider time)
+    {
+        (_desk, _time) = (desk, time);
+        _loop = new WatchedLoop(PollInterval, time, () => _broadcast.ListenerCount > 0, ReadAsync, lifetime.ApplicationStopping);
+    }
 
     /// <summary>Begins a stream; null when there are too many already.</summary>
     /// <param name="lastId">Id of the last event that the caller has seen, as in <c>Last-Event-ID</c>; empty for none.</param>
@@ -38,39 +46,8 @@ internal sealed class DomainFeed(CoordinatorDesk desk, IHostApplicationLifetime 
                 return null;
             }
 
-            if (!_isFollowing)
-            {
-                _isFollowing = true;
-                _ = FollowAsync();
-            }
-
+            _loop.Begin();
             return new EventStream(channel, () => _broadcast.Leave(channel));
-        }
-    }
-
-    private async Task FollowAsync()
-    {
-        using var timer = new PeriodicTimer(PollInterval, time);
-        var stopping = lifetime.ApplicationStopping;
-        try
-        {
-            do
-            {
-                await ReadAsync(stopping);
-            }
-            while (await timer.WaitForNextTickAsync(stopping) && IsWatched());
-        }
-        catch (OperationCanceledException)
-        {
-            // The host stops.
-        }
-    }
-
-    private bool IsWatched()
-    {
-        lock (_gate)
-        {
-            return _isFollowing = _broadcast.ListenerCount > 0;
         }
     }
 
@@ -79,7 +56,7 @@ internal sealed class DomainFeed(CoordinatorDesk desk, IHostApplicationLifetime 
         OperatorProtocol.EventsRead? read;
         do
         {
-            read = (await desk.AskAsync(new OperatorProtocol.ReadEvents(_epoch, _last), stopping)).Reply as OperatorProtocol.EventsRead;
+            read = (await _desk.AskAsync(new OperatorProtocol.ReadEvents(_epoch, _last), stopping)).Reply as OperatorProtocol.EventsRead;
             if (read is not null)
             {
                 Take(read);
@@ -96,7 +73,7 @@ internal sealed class DomainFeed(CoordinatorDesk desk, IHostApplicationLifetime 
             foreach (var item in read.Events.IsDefault ? [] : read.Events)
             {
                 var view = new DomainEventView(
-                    read.Epoch.Counter, item.Serial, time.GetUtcNow().AddMilliseconds(-item.AgeMilliseconds), item.Kind, item.Pool, item.Gpu, item.Detail);
+                    read.Epoch.Counter, item.Serial, _time.GetUtcNow().AddMilliseconds(-item.AgeMilliseconds), item.Kind, item.Pool, item.Gpu, item.Detail);
                 var made = new StreamEvent(
                     item.Kind, string.Create(CultureInfo.InvariantCulture, $"{read.Epoch.Counter}.{item.Serial}"),
                     JsonSerializer.Serialize(view, ManagementJsonContext.Default.DomainEventView));
