@@ -96,7 +96,7 @@ public sealed class SpinningThreadTests
         {
             ended.SetResult(Thread.CurrentThread);
             holds.SetResult();
-            mayGoOn.Wait();
+            mayGoOn.Wait(Patience);
         }));
         await holds.Task.WaitAsync(Patience);
         thread.Execute(new Work(done.SetResult));
